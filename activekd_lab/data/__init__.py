@@ -1,0 +1,1 @@
+"""Tasks, splits, and the pool that records which item was labelled when."""
