@@ -1,0 +1,114 @@
+"""The two tasks that need no network: real handwritten digits, and rendered shapes with textures."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from activekd_lab.data.glyphs import DIGIT_NAMES
+from activekd_lab.data.render import SHAPES, TEXTURES, render
+from activekd_lab.data.store import atomic_path, cache_dir
+from activekd_lab.data.task import Split, Task, register_task
+from activekd_lab.errors import SettingError
+from activekd_lab.rng import generator
+
+_RENDER_VERSION = "1"  # raise it when render.py draws anything differently, so that old cache files are left alone
+_MAX_CLASSES = len(SHAPES) * len(TEXTURES)
+
+
+@register_task("digits")
+def digits(*, seed: int = 0) -> Task:
+    """Real handwritten digits (scikit-learn's 1,797 scans of 8 × 8 pixels, enlarged to 32); 10 classes."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415  (slow import, only needed here)
+
+    data = load_digits()
+    small = torch.from_numpy(data.images).float()[:, None] / 16
+    large = F.interpolate(small, size=(32, 32), mode="bilinear", align_corners=False)
+    images = (large * 255).round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
+    labels = torch.from_numpy(data.target).long()
+    order = torch.randperm(len(labels), generator=generator(seed, "digits", "split"))
+    parts = {"train": order[:1097], "val": order[1097:1297], "test": order[1297:]}
+    splits = {name: Split(name, images[ids], labels[ids]) for name, ids in parts.items()}
+    return Task("digits", DIGIT_NAMES, ("a handwritten digit {}.",), **splits, description=digits.__doc__ or "")
+
+
+@register_task("shapes")
+def shapes(
+    *,
+    num_classes: int = 48,
+    pool_size: int = 5000,
+    long_tail: float = 0.8,
+    test_per_class: int = 40,
+    val_per_class: int = 10,
+    seed: int = 0,
+) -> Task:
+    """Rendered shapes with textures (32 × 32 RGB, long-tailed pool, balanced test); 48 of at most 96 classes.
+
+    Args:
+        num_classes: C, 2 … 96; classes are pairs such as "striped star".
+        pool_size: N, images in the training split.
+        long_tail: exponent s of the pool's class frequencies, proportional to rank^-s; 0 gives a balanced pool.
+        test_per_class: images a class in the balanced test split.
+        val_per_class: images a class in the balanced validation split.
+        seed: draws the pool, the splits and the order of the class frequencies.
+    """
+    _check_shapes(num_classes, pool_size, long_tail, test_per_class, val_per_class)
+    pairs = class_pairs(num_classes)
+    names = tuple(f"{TEXTURES[texture]} {SHAPES[shape]}" for shape, texture in pairs)
+    even = torch.arange(num_classes)
+    labels = {
+        "train": _pool_labels(num_classes, pool_size, long_tail, seed),
+        "val": even.repeat_interleave(val_per_class),
+        "test": even.repeat_interleave(test_per_class),
+    }
+    splits = {name: Split(name, _rendered(pairs, y, seed, name), y) for name, y in labels.items()}
+    return Task("shapes", names, ("a photo of a {}.",), **splits, description=shapes.__doc__ or "")
+
+
+def class_pairs(num_classes: int) -> list[tuple[int, int]]:
+    """Return the first `num_classes` (shape, texture) index pairs of a grid with about 3 textures to 4 shapes."""
+    textures = min(len(TEXTURES), max(1, round(math.sqrt(0.75 * num_classes))))
+    textures = max(textures, math.ceil(num_classes / len(SHAPES)))
+    return [(i // textures, i % textures) for i in range(num_classes)]
+
+
+def _check_shapes(num_classes: int, pool_size: int, long_tail: float, test_per_class: int, val_per_class: int) -> None:
+    if not 2 <= num_classes <= _MAX_CLASSES:
+        raise SettingError(f"num_classes must lie in 2 … {_MAX_CLASSES} for the shapes task, but got {num_classes}.")
+    if pool_size < num_classes:
+        raise SettingError(f"pool_size must be at least num_classes ({num_classes}), but got {pool_size}.")
+    if not 0 <= long_tail <= 3:
+        raise SettingError(f"long_tail must lie in 0 … 3 (0 is balanced), but got {long_tail}.")
+    if test_per_class < 1 or val_per_class < 1:
+        raise SettingError(
+            f"test_per_class and val_per_class must be 1 or more, but got {test_per_class}, {val_per_class}."
+        )
+
+
+def _pool_labels(num_classes: int, pool_size: int, long_tail: float, seed: int) -> Tensor:
+    """Draw the pool's labels, (N,) int64: at least one a class, frequencies proportional to rank^-long_tail."""
+    g = generator(seed, "shapes", "labels")
+    ranks = torch.randperm(num_classes, generator=g) + 1
+    weights = ranks.double() ** -long_tail
+    counts = 1 + torch.floor(weights / weights.sum() * (pool_size - num_classes)).long()
+    counts[torch.argsort(ranks)[: pool_size - int(counts.sum())]] += 1
+    labels = torch.arange(num_classes).repeat_interleave(counts)
+    return labels[torch.randperm(pool_size, generator=g)]
+
+
+def _rendered(pairs: list[tuple[int, int]], labels: Tensor, seed: int, split: str) -> Tensor:
+    """Render one split, or read it back from the cache; (N, 3, 32, 32) uint8."""
+    key = hashlib.sha256(repr((_RENDER_VERSION, torch.__version__, pairs, labels.tolist(), seed, split)).encode())
+    path = cache_dir() / "shapes" / f"{key.hexdigest()[:16]}.safetensors"
+    if path.exists():
+        return load_file(path)["images"]
+    shape, texture = torch.tensor(pairs)[labels].unbind(1)
+    images = render(shape, texture, generator=generator(seed, "shapes", "render", split)).images
+    with atomic_path(path) as temporary:
+        save_file({"images": images}, temporary)
+    return images

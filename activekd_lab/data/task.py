@@ -1,0 +1,145 @@
+"""A task: images, hidden labels, class names and prompt templates, and the registry that finds one by name."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from activekd_lab.errors import DataError, SettingError, UnknownNameError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and labels of one part of a task.
+
+    Attributes:
+        name: "train", "val" or "test".
+        images: (N, 3, H, W) uint8, in memory or memory-mapped.
+        labels: (N,) int64, the oracle. Active learning reads it only through `Pool.label`.
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
+            shape = tuple(self.images.shape)
+            raise DataError(
+                f"images must be uint8 of shape (N, 3, H, W), but got {self.images.dtype} of shape {shape}."
+            )
+        if self.labels.dtype != torch.int64 or len(self.labels) != len(self.images):
+            raise DataError(
+                f"labels must be int64, one an image ({len(self.images)}), but got {tuple(self.labels.shape)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index], int(self.labels[index])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the pixels, the key under which teachers and backbones cache what they computed."""
+        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        for chunk in self.images.split(4096):
+            digest.update(memoryview(chunk.contiguous().numpy()).cast("B"))
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A classification task whose training split is the pool of active learning.
+
+    Attributes:
+        name: registry key, for example "shapes".
+        class_names: C names as they enter the prompts.
+        templates: prompt templates, each with one "{}".
+        train, test: splits; `val` is None where the task has none.
+        description: one sentence for `activekd-lab tasks`.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
+    train: Split
+    test: Split
+    val: Split | None = None
+    description: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        check_prompts(self.class_names, self.templates)
+        for split in filter(None, (self.train, self.val, self.test)):
+            if len(split) and not 0 <= int(split.labels.min()) <= int(split.labels.max()) < self.num_classes:
+                raise DataError(f"labels of {self.name}/{split.name} must lie in 0 … {self.num_classes - 1}.")
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.class_names)
+
+
+def check_prompts(class_names: tuple[str, ...], templates: tuple[str, ...]) -> None:
+    """Refuse empty or repeated class names and templates without exactly one "{}"."""
+    if not class_names or any(not name.strip() for name in class_names):
+        raise DataError("class_names must hold at least one name and no empty one.")
+    repeated = sorted({name for name in class_names if class_names.count(name) > 1})
+    if repeated:
+        raise DataError(f"class_names must differ, but {', '.join(map(repr, repeated))} stand more than once.")
+    bad = [template for template in templates if template.count("{}") != 1]
+    if bad or not templates:
+        raise DataError(f"Every prompt template needs exactly one '{{}}' for the class name, but got {bad or 'none'}.")
+
+
+TaskBuilder = Callable[..., Task]
+_TASKS: dict[str, TaskBuilder] = {}
+
+
+def register_task(name: str) -> Callable[[TaskBuilder], TaskBuilder]:
+    """Register a function that builds the task `name`; its keyword arguments are the task's options."""
+
+    def add(builder: TaskBuilder) -> TaskBuilder:
+        _TASKS[name] = builder
+        return builder
+
+    return add
+
+
+def list_tasks() -> dict[str, str]:
+    """Return each task's name and the first line of its help."""
+    return {name: (inspect.getdoc(builder) or "").splitlines()[0] for name, builder in sorted(_TASKS.items())}
+
+
+def check_task(name: str, options: dict[str, object]) -> TaskBuilder:
+    """Return the builder of `name`, after refusing unknown tasks and unknown options by name."""
+    if name not in _TASKS:
+        raise UnknownNameError("task", name, _TASKS)
+    known = inspect.signature(_TASKS[name]).parameters
+    for option in options:
+        if option not in known:
+            raise (
+                UnknownNameError(f"option of the task {name!r}:", option, known)
+                if known
+                else SettingError(f"The task {name!r} takes no options, but got {option!r}.")
+            )
+    return _TASKS[name]
+
+
+def load_task(name: str, **options: object) -> Task:
+    """Load a task by name.
+
+    Args:
+        name: a key of `list_tasks()`.
+        options: the task's own settings, for example `num_classes=24, long_tail=0.0` for "shapes".
+
+    Raises:
+        UnknownNameError: an unknown task or option; the message lists the known ones, nearest first.
+    """
+    return check_task(name, options)(**options)

@@ -1,0 +1,326 @@
+"""What a run finds, and how it lies on disk: records, labels, predictions. No torch.
+
+A run folder holds `config.json`, `rounds.jsonl`, `labels.csv`, `state/` and `predictions/` (DESIGN 8). Rounds are
+appended whole; a label enters `labels.csv` before the round that uses it is recorded.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from activekd_lab.errors import RunFolderError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+SOURCES = ("initial", "selector", "validation")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One bought label: an id of the training split, its class, the round that first trains on it, and who asked."""
+
+    id: int
+    label: int
+    round: int
+    source: str
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round: train on the labels so far, measure on the test split, pick the next labels.
+
+    Accuracies are fractions. Radii and distances are Euclidean, between probability vectors of the student.
+
+    Attributes:
+        round: 0 is the round on the initial labels.
+        labels: labels spent so far, validation included.
+        accuracy: of the mixed prediction on the test split.
+        ce_accuracy, kd_accuracy: of each head alone; equal to `accuracy` for a single head.
+        class_accuracy: C accuracies, one a class of the test split.
+        classes_covered: classes with at least one label.
+        covering_radius: largest distance from a pool image to its nearest labelled image, before picking.
+        mean_distance: the mean of those distances.
+        picks: ids chosen at the end of this round, in the selector's order; empty in the last round.
+        pick_radii: covering radius after 0 … B picks, with picks taken in order; empty in the last round.
+        loss: mean training loss of the last tenth of the steps.
+        seconds: wall time of "train", "predict", "select" and "measure".
+    """
+
+    round: int
+    labels: int
+    accuracy: float
+    ce_accuracy: float
+    kd_accuracy: float
+    class_accuracy: tuple[float, ...]
+    classes_covered: int
+    covering_radius: float
+    mean_distance: float
+    picks: tuple[int, ...]
+    pick_radii: tuple[float, ...]
+    loss: float
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> RoundRecord:
+        """Read a record back; lists become tuples again."""
+        values: Any = json.loads(line)
+        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
+            raise ValueError("not a round record")
+        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**tuples)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run: its settings, its rounds so far, its labels and, where kept, the pool's probabilities a round.
+
+    Attributes:
+        config: the settings as plain JSON types.
+        records: rounds in order.
+        labels: every label bought, in the order of buying.
+        teacher_accuracy: the teacher's own zero-shot accuracy on the test split.
+        class_names: C names.
+        folder: where it is stored, or None.
+        provenance: package versions, device, git commit.
+    """
+
+    config: Mapping[str, Any]
+    records: tuple[RoundRecord, ...]
+    labels: tuple[Label, ...]
+    teacher_accuracy: float
+    class_names: tuple[str, ...]
+    folder: Path | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    _kept: Mapping[int, np.ndarray[Any, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def final_accuracy(self) -> float:
+        """Accuracy after the last round, a fraction."""
+        return self.records[-1].accuracy
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean accuracy over the rounds, a fraction: the area under the learning curve, divided by its length."""
+        return float(np.mean([r.accuracy for r in self.records]))
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a round: run settings that distinguish runs, labels, accuracies, coverage, seconds."""
+        import pandas as pd  # noqa: PLC0415  (slow import)
+
+        rows = []
+        for record in self.records:
+            row = {k: self.config[k] for k in ("task", "selector", "method", "seed")}
+            row |= {k: v for k, v in asdict(record).items() if isinstance(v, int | float)}
+            rows.append(row | {f"seconds_{k}": v for k, v in record.seconds.items()})
+        return pd.DataFrame(rows)
+
+    def labeled_ids(self, round_index: int) -> list[int]:
+        """Return the training-split ids that round `round_index` trained on, in the order of buying."""
+        return [label.id for label in self.labels if label.round <= round_index and label.source != "validation"]
+
+    def probabilities(self, round_index: int) -> np.ndarray[Any, Any]:
+        """Return the student's mixed probabilities of every training-split id after a round, (N, C) float32.
+
+        Raises:
+            RunFolderError: the run was made with `save_predictions=False`.
+        """
+        if round_index in self._kept:
+            return self._kept[round_index].astype(np.float32)
+        path = prediction_path(self.folder, round_index) if self.folder else None
+        if path is None or not path.exists():
+            raise RunFolderError(
+                f"The probabilities of round {round_index} are not stored; run with save_predictions=True to keep them."
+            )
+        stored: np.ndarray[Any, Any] = np.load(path)
+        return stored.astype(np.float32)
+
+
+def prediction_path(folder: Path, round_index: int) -> Path:
+    """Return the file of a round's float16 pool probabilities."""
+    return folder / "predictions" / f"round_{round_index:03d}.npy"
+
+
+class RunFolder:
+    """The files of one run. Creating it checks that the folder is new or belongs to the same configuration.
+
+    Args:
+        folder: `runs/<name>-<hash>`, made if needed.
+        identity: the settings that must agree (`RunConfig.identity()`).
+        header: everything else that goes into config.json when the folder is new.
+
+    Raises:
+        RunFolderError: not writable, written by another configuration or a newer version, or damaged.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        self.path = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+            if (folder / "config.json").exists():
+                _check_same(folder, identity)
+            else:
+                self._start(identity, header)
+        except OSError as error:
+            if isinstance(error, RunFolderError):
+                raise
+            reason = error.strerror or error
+            raise RunFolderError(
+                f"The run folder {folder} cannot be written ({reason}); choose another store."
+            ) from error
+
+    def _start(self, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+        if strangers:
+            raise RunFolderError(
+                f"The folder {self.path} holds {strangers[0]} but no config.json, so it is no run; choose another store."
+            )
+        write_atomic(self.path / "config.json", json.dumps({"format": FORMAT, "config": identity, **header}, indent=2))
+
+    def records(self) -> list[RoundRecord]:
+        """Return the finished rounds."""
+        return read_records(self.path)
+
+    def labels(self) -> list[Label]:
+        """Return the labels bought so far."""
+        return read_labels(self.path)
+
+    def append(self, record: RoundRecord) -> None:
+        """Append a finished round: written whole and flushed to disk, or not at all."""
+        path = self.path / "rounds.jsonl"
+        write_atomic(path, (path.read_text() if path.exists() else "") + record.to_json() + "\n")
+
+    def write_labels(self, labels: Iterable[Label]) -> None:
+        """Replace labels.csv."""
+        rows = [f"{label.id},{label.label},{label.round},{label.source}" for label in labels]
+        write_atomic(self.path / "labels.csv", "\n".join(["id,label,round,source", *rows]) + "\n")
+
+    def write_predictions(self, round_index: int, probabilities: np.ndarray[Any, Any]) -> None:
+        """Store a round's pool probabilities as float16."""
+        path = prediction_path(self.path, round_index)
+        path.parent.mkdir(exist_ok=True)
+        temporary = path.with_suffix(".tmp.npy")
+        np.save(temporary, probabilities.astype(np.float16))
+        os.replace(temporary, path)
+
+
+def load_run(folder: str | Path) -> RunResult:
+    """Read a run folder back.
+
+    Raises:
+        RunFolderError: not a run folder, written by a newer version, or damaged.
+    """
+    folder = Path(folder)
+    header = _read_header(folder)
+    return RunResult(
+        config=header["config"],
+        records=tuple(read_records(folder)),
+        labels=tuple(read_labels(folder)),
+        teacher_accuracy=header["teacher_accuracy"],
+        class_names=tuple(header["class_names"]),
+        folder=folder,
+        provenance=header.get("provenance", {}),
+    )
+
+
+def read_records(folder: Path) -> list[RoundRecord]:
+    """Read rounds.jsonl, refusing a truncated or reordered file."""
+    path = folder / "rounds.jsonl"
+    if not path.exists():
+        return []
+    records: list[RoundRecord] = []
+    text = path.read_text()
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            record = RoundRecord.from_json(line)
+        except ValueError as error:
+            raise RunFolderError(_damaged(path, number)) from error
+        if record.round != len(records):
+            raise RunFolderError(_damaged(path, number))
+        records.append(record)
+    if text and not text.endswith("\n"):
+        raise RunFolderError(_damaged(path, len(records)))
+    return records
+
+
+def _damaged(path: Path, number: int) -> str:
+    return (
+        f"Line {number} of {path} is damaged or cut short; nothing was changed. "
+        "Delete that line and all after it to resume from there, or delete the folder to start again."
+    )
+
+
+def read_labels(folder: Path) -> list[Label]:
+    """Read labels.csv."""
+    path = folder / "labels.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        try:
+            return [_label(row) for row in csv.DictReader(file, strict=True)]
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise RunFolderError(f"{path} is damaged ({error}); delete the folder to start again.") from error
+
+
+def _label(row: Mapping[str, str]) -> Label:
+    if row["source"] not in SOURCES:
+        raise ValueError(f"source {row['source']!r}")
+    return Label(int(row["id"]), int(row["label"]), int(row["round"]), row["source"])
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        header = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunFolderError(f"{folder} is not a run folder: it has no config.json.") from None
+    except ValueError as error:
+        raise RunFolderError(f"{path} is damaged ({error}); delete the folder to start again.") from error
+    if not isinstance(header, dict) or header.get("format", 0) > FORMAT:
+        raise RunFolderError(
+            f"{folder} was written by a newer activekd_lab; update this one (pip install -U activekd_lab)."
+        )
+    return header
+
+
+def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:
+    stored = _read_header(folder)["config"]
+    differing = sorted(k for k in {*stored, *identity} if stored.get(k) != identity.get(k))
+    if differing:
+        name = differing[0]
+        raise RunFolderError(
+            f"{folder} belongs to another configuration ({name}={stored.get(name)!r} there, {identity.get(name)!r} "
+            "here); nothing was changed. Choose another store."
+        )
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a small text file whole: to a temporary name, to disk, then renamed."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def compare_frame(results: Sequence[RunResult]) -> pd.DataFrame:
+    """Return all rounds of several runs in one table."""
+    import pandas as pd  # noqa: PLC0415  (slow import)
+
+    return pd.concat([result.frame() for result in results], ignore_index=True)
