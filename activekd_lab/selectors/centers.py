@@ -1,0 +1,91 @@
+"""The centres of a k-center search: given ones and picks, in float32 for products and in float64 on demand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from activekd_lab.selectors.rows import Rows, check_finite
+
+CENTER_SLICE = 1024  # centres per product, so that a block's distances stay in cache
+
+
+class Centers:
+    """L given centres (repeats once), then up to `room` picks; the position in that order is a centre's index."""
+
+    def __init__(self, given: Rows, room: int) -> None:
+        first = given.single(given.points.to(given.device))  # (L, D)
+        check_finite(squared_norms(first), 0, "centers")
+        keep = _distinct(first)
+        self.given = given if keep is None else Rows(given.points[keep], given.metric, given.device)
+        first = first if keep is None else first[keep]
+        self.num_given = len(first)
+        picks = torch.empty(room, given.width, device=given.device)
+        self.parts = [(first, squared_norms(first)), (picks, torch.empty(room, device=given.device))]
+        self.raw_picks: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return self.num_given + len(self.raw_picks)
+
+    def add(self, raw: Tensor) -> None:
+        """Append one point (1, D), in its own dtype, as a centre."""
+        slot = len(self.raw_picks)
+        rows, norms = self.parts[1]
+        rows[slot] = self.given.single(raw)[0]
+        norms[slot] = squared_norms(rows[slot : slot + 1])[0]
+        self.raw_picks.append(raw)
+
+    def since(self, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield (index of the first, float32 rows (q, D), squared norms (q,)) of the centres from `start` on."""
+        for offset, count, (rows, norms) in (
+            (0, self.num_given, self.parts[0]),
+            (self.num_given, len(self.raw_picks), self.parts[1]),
+        ):
+            for low in range(max(0, start - offset), count, CENTER_SLICE):
+                high = min(low + CENTER_SLICE, count)
+                yield offset + low, rows[low:high], norms[low:high]
+
+    def double(self, index: Tensor) -> Tensor:
+        """Return centres (k, D) float64 by index; all on one side of the given/picked border."""
+        if len(index) and int(index[0]) >= self.num_given:
+            raw = torch.cat([self.raw_picks[i - self.num_given] for i in index.tolist()])
+            return self.given.double(raw)
+        return self.given.double(self.given.raw(index))
+
+
+def squared_norms(rows: Tensor) -> Tensor:
+    """Return squared lengths (k,) of rows (k, D)."""
+    norms: Tensor = torch.linalg.vecdot(rows, rows)
+    return norms
+
+
+def rounding(width: int) -> float:
+    """Bound the float32 error of |x|2 + |y|2 - 2xy, relative to |x|2 + |y|2.
+
+    A sum of D products errs by at most D rounding units, and by more than 8 sqrt(D) of them with probability below
+    1e-13 (Higham & Mary 2019). Units are larger where the user allows TF32 or bfloat16 products.
+    """
+    unit = 2.0**-24 if torch.get_float32_matmul_precision() == "highest" else 2.0**-8
+    return unit * (4 + 2 * min(width, 8 * math.sqrt(width)))
+
+
+def _distinct(rows: Tensor) -> Tensor | None:
+    """Return positions that leave out exact repeats of earlier rows, or None when there are none.
+
+    Rows are compared only with the first of equal projection on one fixed direction, so it costs one pass.
+    """
+    direction = torch.arange(1, rows.shape[1] + 1, device=rows.device, dtype=torch.float64).sin()
+    key = torch.cat([piece.double() @ direction for piece in rows.split(CENTER_SLICE)]) if len(rows) else direction[:0]
+    _, group = key.unique(return_inverse=True)  # (L,)
+    position = torch.arange(len(rows), device=rows.device)
+    first = torch.full_like(position, len(rows)).scatter_reduce(0, group, position, "amin")[group]  # (L,)
+    candidates = (first < position).nonzero().flatten()
+    repeats = candidates[(rows[candidates] == rows[first[candidates]]).all(1)]
+    if not len(repeats):
+        return None
+    keep = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+    keep[repeats] = False
+    return keep.nonzero().flatten()

@@ -1,0 +1,223 @@
+"""Exact greedy k-center (farthest first) that computes few distances.
+
+Gonzalez 1985; CoreSet's greedy step (Sener & Savarese 2018, arXiv:1708.00489, Algorithm 1) and PCoreSet's
+(arXiv:2506.00910). Distances to the nearest centre only fall, so an older value is an upper bound and a point whose
+bound is below the best exact value needs no look. See `_Search` for the loop, `anchors.py` for the first bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activekd_lab.errors import Cancelled, PoolError, SettingError
+from activekd_lab.selectors.anchors import first_bounds
+from activekd_lab.selectors.centers import Centers, rounding, squared_norms
+from activekd_lab.selectors.rows import Metric, Points, Rows, check_finite
+
+FRONT = 4096  # points with the largest bounds among which picks happen; the rest is looked at when they run out
+BATCH = 32  # points refreshed at a time while picks succeed
+LARGEST_BATCH = 2048  # doubling stops here when a refresh brings no pick
+PAIRS = 512  # float64 differences taken at once
+
+
+@dataclass(frozen=True, slots=True)
+class KCenterResult:
+    """Picks of a farthest-first traversal.
+
+    Attributes:
+        indices: (B,) int64 positions in `points`, in the order picked.
+        radii: (B + 1,) float64; `radii[i]` is the covering radius after i picks, the largest distance from a point to
+            its nearest centre; `radii[0]` is before any pick (infinite without centres).
+    """
+
+    indices: Tensor
+    radii: Tensor
+
+
+@torch.no_grad()
+def k_center_greedy(
+    points: Points,
+    centers: Points | None,
+    budget: int,
+    *,
+    metric: Metric = "euclidean",
+    weights: Tensor | None = None,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> KCenterResult:
+    """Pick `budget` points, each the farthest from all centres so far.
+
+    Exact: a pick is the largest minimum of float64 squared differences, what brute force finds. Points that tie exactly
+    are drawn from by `generator` (the lowest position without one). When every remaining point lies on a centre
+    (radius 0), the rest is drawn from them the same way. Without centres the first pick is the point nearest to the
+    mean.
+
+    Args:
+        points: (N, D) floating tensor (any dtype, any device) or NumPy array, memory maps included.
+        centers: (L, D) of the same kind, or None, or L = 0.
+        budget: B, from 1 to N.
+        metric: "euclidean"; "cosine", 1 - cos; "hellinger", for probabilities.
+        weights: (N,) positive factors; the farthest point is then that of the largest weight times distance, and the
+            radii are weighted too. Not for metric="cosine", whose distance is squared.
+        generator: CPU generator that settles ties.
+        device: Where products run; by default where the points are.
+        progress: Called with (picks, budget) after every pick.
+        cancel: Asked before every step; True raises Cancelled.
+
+    Returns:
+        KCenterResult with `indices` and `radii` in the metric's distance.
+
+    Raises:
+        PoolError: `budget` outside [1, N], or `centers` of another width.
+        NonFiniteError: NaN or infinity in the points or centres.
+        SettingError: An unknown metric, arrays that are not 2-d and floating, or weights that do not fit.
+        Cancelled: `cancel` returned True.
+    """
+    rows = Rows(points, metric, device)
+    if not 1 <= budget <= len(rows):
+        raise PoolError(f"Expected a budget in [1, {len(rows)}], the number of points, but got {budget}; change it.")
+    given = Rows(rows.points[:0] if centers is None else centers, metric, rows.device)
+    if given.width != rows.width:
+        raise PoolError(f"Expected centers of width {rows.width} as the points, but got {given.width}.")
+    search = _Search(rows, given, budget, _squared_weights(weights, rows), generator, cancel or (lambda: False))
+    while len(search.picked) < budget:
+        search.pick()
+        if progress is not None:
+            progress(len(search.picked), budget)
+    radii = np.array([*search.squared, search.farthest()[1]])
+    return KCenterResult(torch.tensor(search.picked), torch.from_numpy(rows.distance(radii)))
+
+
+class _Search:
+    """State of one traversal: upper bounds of squared distances, how many centres each point has met, and the picks."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        given: Rows,
+        budget: int,
+        weights: NDArray[np.float64],
+        generator: torch.Generator | None,
+        cancel: Callable[[], bool],
+    ) -> None:
+        self.rows, self.weights, self.generator, self.cancel = rows, weights, generator, cancel
+        self.centers = Centers(given, budget)
+        self.picked: list[int] = []
+        self.squared: list[float] = []
+        if len(given) == 0:
+            self.squared.append(np.inf)
+            self._add_center(_nearest_to_mean(rows, generator))
+        self.upper: NDArray[np.float64] = first_bounds(rows, self.centers, cancel)
+        self.met: NDArray[np.int32] = np.zeros(len(rows), dtype=np.int32)
+        self.upper[self.picked] = -1.0
+        self._open_front()
+
+    def pick(self) -> None:
+        """Add the farthest point as a centre and note the radius it had."""
+        ties, squared = self.farthest()
+        self.squared.append(squared)
+        local = ties[_draw(len(ties), self.generator)]
+        self.values[local] = self.scores[local] = -1.0
+        self._add_center(int(self.front[local]))
+
+    def farthest(self) -> tuple[NDArray[np.intp], float]:
+        """Return the places in the front of the farthest points, all of them, and their squared distance."""
+        batch = BATCH
+        while True:
+            if self.cancel():
+                raise Cancelled(f"k_center_greedy was cancelled after {len(self.picked)} picks.")
+            best = self.scores.max()
+            if best < self.floor:
+                self.upper[self.front], self.met[self.front] = self.values, self.seen
+                self._open_front()
+                continue
+            ties = np.flatnonzero(self.scores == best)
+            if best <= 0 or (self.seen[ties] == len(self.centers)).all():
+                return ties, max(0.0, float(best))
+            self._refresh_top(batch)
+            batch = min(2 * batch, LARGEST_BATCH)
+
+    def _open_front(self) -> None:
+        """Collect the points with the largest bounds; all others are below `floor`."""
+        scores = self.upper * self.weights
+        size = min(FRONT, len(scores))
+        self.floor = np.partition(scores, -size)[-size]
+        self.front = np.flatnonzero(scores >= self.floor)
+        self.values, self.scores, self.seen = self.upper[self.front], scores[self.front], self.met[self.front]
+
+    def _refresh_top(self, batch: int) -> None:
+        """Make the `batch` largest bounds of the front exact, those that never met a centre apart from the others."""
+        size = min(batch, len(self.scores))
+        top = np.argpartition(self.scores, -size)[-size:]
+        top = top[self.seen[top] < len(self.centers)]
+        new = self.seen[top] == 0
+        for part in (top[new], top[~new]):
+            if len(part):
+                self._refresh(part)
+
+    def _refresh(self, part: NDArray[np.intp]) -> None:
+        start = int(self.seen[part].min())
+        value = torch.from_numpy(self.values[part]).to(self.rows.device) if start else None
+        raw = self.rows.raw(torch.from_numpy(self.front[part]))
+        self.values[part] = nearest_squared(self.rows, raw, self.centers, start, value).cpu().numpy()
+        self.scores[part] = self.values[part] * self.weights[self.front[part]]
+        self.seen[part] = len(self.centers)
+
+    def _add_center(self, position: int) -> None:
+        self.picked.append(position)
+        self.centers.add(self.rows.raw(torch.tensor([position])))
+
+
+def nearest_squared(rows: Rows, raw: Tensor, centers: Centers, start: int, known: Tensor | None) -> Tensor:
+    """Return exact (k,) float64 squared distances of `raw` rows to the nearest centre.
+
+    Centres from `start` on are measured; `known` holds the exact values for those before. A float32 product finds the
+    few centres that can be nearest, float64 differences decide among them.
+    """
+    x = rows.single(raw)  # (k, D)
+    norms = squared_norms(x)
+    best = torch.full_like(norms, torch.inf, dtype=torch.float64) if known is None else known
+    for first, c, c_norms in centers.since(start):
+        shifted = torch.addmm(c_norms, x, c.T, alpha=-2)  # (k, q), a squared distance minus `norms`
+        slack = (norms + c_norms.max()) * rounding(rows.width)
+        limit = torch.minimum(shifted.amin(1) + slack, best - norms) + slack
+        row, column = (shifted <= limit[:, None]).nonzero(as_tuple=True)
+        for r, q in zip(row.split(PAIRS), column.split(PAIRS), strict=True):
+            exact = squared_norms(rows.double(raw[r]) - centers.double(q + first))
+            best.scatter_reduce_(0, r, exact, "amin")
+    return best
+
+
+def _squared_weights(weights: Tensor | None, rows: Rows) -> NDArray[np.float64]:
+    """Return squared weights (N,), ones without storage when there are none."""
+    if weights is None:
+        return np.broadcast_to(np.float64(1), len(rows))
+    if rows.metric == "cosine":
+        raise SettingError("weights have no meaning for metric='cosine', a squared distance; use 'euclidean'.")
+    if weights.shape != (len(rows),) or not bool(((weights > 0) & weights.isfinite()).all()):
+        raise SettingError(f"Expected weights as ({len(rows)},) positive numbers, one a point; correct them.")
+    return weights.double().square().cpu().numpy()
+
+
+def _nearest_to_mean(rows: Rows, generator: torch.Generator | None) -> int:
+    """Return the position of the point nearest to the mean of all: the first pick without centres."""
+    mean = torch.zeros(rows.width, dtype=torch.float64, device=rows.device)
+    for start, x in rows.pieces():
+        check_finite(squared_norms(x), start, "points")
+        mean += x.sum(0, dtype=torch.float64) / len(rows)
+    squared = torch.cat([squared_norms(x - mean) for _, x in rows.pieces()])
+    ties = (squared == squared.min()).nonzero().flatten()
+    return int(ties[_draw(len(ties), generator)])
+
+
+def _draw(count: int, generator: torch.Generator | None) -> int:
+    """Draw a position among `count` ties; the first without a generator, and nothing is drawn for a single one."""
+    return 0 if count == 1 or generator is None else int(torch.randint(count, (), generator=generator))

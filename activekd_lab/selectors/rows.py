@@ -1,0 +1,99 @@
+"""Rows of a point set under a metric: any dtype, device or memory map, read in pieces, never copied whole."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from activekd_lab.errors import NonFiniteError, SettingError
+
+Metric = Literal["euclidean", "cosine", "hellinger"]
+Points = Tensor | NDArray[np.floating]
+
+PIECE_BYTES = 16 << 20
+"""Size of one piece in float32: small beside any pool, large enough for full-speed matrix products."""
+
+
+class Rows:
+    """Points as float32 (for products) and float64 (for settled differences), after the metric's own transform.
+
+    In the transformed space every metric is a function of the squared Euclidean distance: `euclidean` d = sqrt(d2);
+    `cosine` 1 - cos = d2 / 2 on unit rows (a zero row stays zero); `hellinger` d = sqrt(d2 / 2) on square roots.
+    """
+
+    def __init__(self, points: Points, metric: Metric = "euclidean", device: torch.device | str | None = None) -> None:
+        if metric not in get_args(Metric):
+            raise SettingError(f"Expected `metric` to be one of {', '.join(get_args(Metric))}, but got {metric!r}.")
+        self.points = _as_tensor(points)
+        self.metric = metric
+        self.device = torch.device(device) if device is not None else self.points.device
+        self.reads = 0  # rows taken so far, to count the traffic of a memory map
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def width(self) -> int:
+        """D, the length of a row."""
+        return int(self.points.shape[1])
+
+    def raw(self, index: Tensor) -> Tensor:
+        """Return rows (k, D) by position, in their own dtype, on the computing device."""
+        self.reads += len(index)
+        return self.points.index_select(0, index.to(self.points.device)).to(self.device)
+
+    def pieces(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield (start, float32 rows) over all points in order, PIECE_BYTES at a time."""
+        step = max(1, PIECE_BYTES // (4 * max(1, self.width)))
+        for start in range(0, len(self), step):
+            piece = self.points[start : start + step]
+            self.reads += len(piece)
+            yield start, self.single(piece.to(self.device))
+
+    def single(self, raw: Tensor) -> Tensor:
+        """Transform raw rows for products: (k, D) float32."""
+        return self._transform(raw.float())
+
+    def double(self, raw: Tensor) -> Tensor:
+        """Transform raw rows for exact differences: (k, D) float64."""
+        return self._transform(raw.double())
+
+    def distance(self, squared: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn squared Euclidean distances of transformed rows into the metric's distance."""
+        if self.metric == "cosine":
+            return squared / 2
+        return np.sqrt(squared / 2 if self.metric == "hellinger" else squared)
+
+    def _transform(self, rows: Tensor) -> Tensor:
+        if self.metric == "cosine":
+            return F.normalize(rows, dim=1, eps=1e-30)
+        return rows.sqrt() if self.metric == "hellinger" else rows
+
+
+def check_finite(values: Tensor, start: int, name: str) -> None:
+    """Raise NonFiniteError naming the first positions in `name` whose value (one a row) is NaN or infinite."""
+    bad = (~values.isfinite()).nonzero().flatten()
+    if len(bad):
+        where = ", ".join(str(start + int(i)) for i in bad[:5])
+        raise NonFiniteError(
+            f"Expected finite {name} within the metric's range, but rows {where} hold NaN or fall outside it."
+        )
+
+
+def _as_tensor(points: Points) -> Tensor:
+    if isinstance(points, np.ndarray):
+        with warnings.catch_warnings():  # a read-only map is fine here: nothing writes to it
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            points = torch.from_numpy(points)
+    if points.ndim != 2 or not points.is_floating_point():
+        raise SettingError(
+            f"Expected points as a 2-d floating array (rows, D), but got {points.dtype} {tuple(points.shape)}."
+        )
+    return points.detach()

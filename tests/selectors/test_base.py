@@ -1,0 +1,128 @@
+"""The front door: names, options, budgets, answers, plug-ins."""
+
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+
+from activekd_lab.errors import NonFiniteError, PoolError, SettingError, UnknownNameError
+from activekd_lab.selectors import REGISTRY, PoolView, list_selectors, register, select
+from activekd_lab.selectors.conformance import make_view
+
+
+def g(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def first(view, budget, *, generator, skip=0):
+    """Take the first rows."""
+    return view.ids[skip : skip + budget]
+
+
+def test_unknown_name_lists_the_nearest_first():
+    with pytest.raises(UnknownNameError, match=r"Unknown selector 'pcorest'.*first: pcoreset"):
+        select("pcorest", make_view(), 3, generator=g())
+
+
+def test_function_and_its_options():
+    view = make_view()
+    assert torch.equal(select(first, view, 3, generator=g(), skip=2), view.ids[2:5])
+    with pytest.raises(SettingError, match="'first' has no option 'skp'; its options are: skip"):
+        select(first, view, 3, generator=g(), skp=2)
+    with pytest.raises(SettingError, match="'random' has no option 'metric'; its options are: none"):
+        select("random", view, 3, generator=g(), metric="cosine")
+
+
+def test_every_selector_has_a_line_of_help_and_a_citation():
+    for selector in list_selectors():
+        assert selector.name == selector.name.lower()
+        for line in (selector.help, selector.citation):
+            assert line
+            assert "\n" not in line
+
+
+def test_a_name_registers_once():
+    with pytest.raises(SettingError, match="'random' is registered already"):
+        register("random", help="", citation="")(first)
+
+
+def test_entry_points_are_found(monkeypatch):
+    plugin = EntryPoint("mine", "selectors_plugin_for_tests:first", "activekd_lab.selectors")
+    monkeypatch.setattr(EntryPoint, "load", lambda self: first)
+    monkeypatch.setattr("activekd_lab.selectors.base.entry_points", lambda group: [plugin])
+    view = make_view()
+    assert torch.equal(select("mine", view, 2, generator=g()), view.ids[:2])
+    listed = {s.name: s for s in list_selectors()}
+    assert listed["mine"].help == "Take the first rows."
+    assert listed.keys() == REGISTRY.keys() | {"mine"}
+    with pytest.raises(UnknownNameError, match="mine"):
+        select("mime", view, 2, generator=g())
+
+
+@pytest.mark.parametrize("budget", [0, -3, 2.0, True])
+def test_budget_is_a_positive_integer(budget):
+    with pytest.raises(PoolError, match=f"at least 1, but got {budget}"):
+        select("random", make_view(), budget, generator=g())
+
+
+def test_budget_larger_than_the_pool_says_how_many_are_left():
+    with pytest.raises(PoolError, match="asked for 61 ids, but only 60 are left"):
+        select("random", make_view(), 61, generator=g())
+
+
+def refusal(error, view, text):
+    with pytest.raises(error, match=rf"Selector 'random' in round 3 .*{text}"):
+        select("random", view, 3, generator=g())
+
+
+def test_bad_views_are_named_by_selector_round_and_ids():
+    view = make_view()
+    p = view.probabilities
+    shown = ", ".join(str(int(i)) for i in view.ids[:5])
+    refusal(PoolError, replace(view, probabilities=-p), f"ids {shown} and 55 more hold negative")
+    refusal(PoolError, replace(view, probabilities=2 * p), rf"ids {shown} and 55 more sum to 2 at first")
+    refusal(PoolError, replace(view, labeled_probabilities=0.5 * view.labeled_probabilities), "labeled_probabilities")
+    bad = view.features.clone()
+    bad[7, 2] = torch.inf
+    refusal(NonFiniteError, replace(view, features=bad), f"features at id {int(view.ids[7])}")
+    refusal(PoolError, replace(view, labeled_features=view.labeled_features[:, :3]), r"labeled_features as a \(7, 8\)")
+    refusal(PoolError, replace(view, labeled_probabilities=view.labeled_probabilities[:, :3]), r"\(7, 5\)")
+    refusal(PoolError, replace(view, teacher_probabilities=p[:5]), r"teacher_probabilities as a \(60, 5\)")
+    refusal(PoolError, replace(view, ids=view.ids.float()), "ids as a 1-d int64")
+    refusal(PoolError, replace(view, ids=view.ids[torch.arange(60) % 59]), f"id {int(view.ids[0])} came repeatedly")
+    refusal(PoolError, replace(view, labeled_ids=view.ids[:7]), "as unlabelled and as labelled")
+    refusal(PoolError, replace(view, labeled_labels=view.labeled_labels + 5), r"in \[0, 5\)")
+    refusal(PoolError, replace(view, labeled_labels=view.labeled_labels[:3]), "expected 7 labeled_labels")
+
+
+def test_half_precision_rows_need_not_sum_to_one_exactly():
+    p = torch.softmax(torch.randn(60, 1000, generator=g()), 1)
+    view = replace(make_view(), probabilities=p.half(), labeled_probabilities=p[:7].half(), teacher_probabilities=None,
+                   labeled_teacher_probabilities=None, ce_probabilities=None, kd_probabilities=None,
+                   labeled_ce_probabilities=None, labeled_kd_probabilities=None)  # fmt: skip
+    assert len(select("entropy", view, 4, generator=g())) == 4
+
+
+def test_a_wrong_answer_is_refused():
+    view = make_view()
+    for answer, text in ((view.labeled_ids[:2], "not in the unlabelled pool"), (view.ids[[1, 1]], "twice"),
+                         (view.ids[:3], "must return"), ([1, 2], "returned list")):  # fmt: skip
+        with pytest.raises(PoolError, match=text):
+            select(lambda view, budget, *, generator, a=answer: a, view, 2, generator=g())
+
+
+def test_view_is_frozen_and_counts():
+    view = make_view(12, classes=4)
+    assert isinstance(view, PoolView)
+    assert (len(view), view.num_classes) == (12, 4)
+    with pytest.raises(AttributeError):
+        view.round = 4
+
+
+def test_missing_optional_tensors_are_asked_for():
+    view = replace(make_view(), labeled_ce_probabilities=None)
+    with pytest.raises(
+        SettingError, match=r"'pcoreset' needs PoolView.labeled_ce_probabilities for probabilities='ce'"
+    ):
+        select("pcoreset", view, 2, generator=g(), probabilities="ce")

@@ -1,0 +1,195 @@
+"""The engine against brute force: recompute every distance at each pick."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activekd_lab.errors import Cancelled, NonFiniteError, PoolError, SettingError
+from activekd_lab.selectors import k_center_greedy
+
+
+def transformed(rows, metric):
+    rows = rows.double()
+    if metric == "cosine":
+        return torch.nn.functional.normalize(rows, dim=1, eps=1e-30)
+    return rows.sqrt() if metric == "hellinger" else rows
+
+
+def squared(points, centers):
+    """(N, Q) float64 squared differences, summed row by row as the engine sums them."""
+    return torch.stack([torch.linalg.vecdot(points - c, points - c) for c in centers], dim=1)
+
+
+def brute_force(points, centers, budget, metric="euclidean", weights=None):
+    """Indices and radii by definition; ties go to the lowest index."""
+    x, c = transformed(points, metric), transformed(centers, metric)
+    weight = torch.ones(len(x)).double() if weights is None else weights.double()
+    picks, radii = [], []
+    for _ in range(budget + 1):
+        nearest = squared(x, torch.cat([c, x[picks]])).amin(1) * weight**2
+        nearest[picks] = -1.0
+        radii.append(nearest.max().clamp_min(0))
+        picks.append(int(nearest.argmax()))
+    radii = torch.stack(radii)
+    distance = radii / 2 if metric == "cosine" else (radii / 2 if metric == "hellinger" else radii).sqrt()
+    return picks[:budget], distance
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def probabilities(rows, classes, scale=3.0, seed=0):
+    return torch.softmax(scale * normal(rows, classes, seed=seed), dim=1)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "hellinger"])
+@pytest.mark.parametrize(("n", "d", "labels", "budget"), [(300, 4, 1, 60), (900, 90, 200, 120), (60, 70, 3, 60)])
+def test_same_ids_and_radii_as_brute_force(n, d, labels, budget, metric):
+    points, centers = probabilities(n, d), probabilities(labels, d, seed=1)
+    result = k_center_greedy(points, centers, budget, metric=metric)
+    picks, radii = brute_force(points, centers, budget, metric)
+    assert result.indices.tolist() == picks
+    assert result.radii.shape == (budget + 1,)
+    torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
+
+
+def test_every_part_of_the_search_is_exercised(monkeypatch):
+    """A front of 16 points, batches of 2 and slices of 8 centres take every branch that a large pool would."""
+    for name, value in {"FRONT": 16, "BATCH": 2, "LARGEST_BATCH": 8, "PAIRS": 3}.items():
+        monkeypatch.setattr(f"activekd_lab.selectors.kcenter.{name}", value)
+    monkeypatch.setattr("activekd_lab.selectors.centers.CENTER_SLICE", 8)
+    monkeypatch.setattr("activekd_lab.selectors.rows.PIECE_BYTES", 4096)
+    monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", 5)
+    points, centers = normal(400, 24), normal(150, 24, seed=1)
+    result = k_center_greedy(points, centers, 150)
+    assert result.indices.tolist() == brute_force(points, centers, 150)[0]
+
+
+def test_golden_line():
+    points = torch.tensor([[0.0], [1.0], [2.0], [4.0], [10.0]])
+    result = k_center_greedy(points, torch.tensor([[0.0]]), 3)
+    assert result.indices.tolist() == [4, 3, 2]
+    assert result.radii.tolist() == [10.0, 4.0, 2.0, 1.0]
+
+
+def test_weights_scale_the_distance():
+    points = torch.tensor([[0.0], [3.0], [4.0]])
+    result = k_center_greedy(points, points[:1], 1, weights=torch.tensor([1.0, 2.0, 1.0]))
+    assert result.indices.tolist() == [1]
+    assert result.radii.tolist() == [6.0, 1.0]
+    x, c, w = normal(500, 9), normal(20, 9, seed=1), torch.rand(500, generator=torch.Generator().manual_seed(2)) + 0.1
+    assert k_center_greedy(x, c, 80, weights=w).indices.tolist() == brute_force(x, c, 80, weights=w)[0]
+
+
+def test_first_pick_without_centers_is_nearest_to_the_mean():
+    points = torch.tensor([[0.0], [5.0], [11.0], [12.0]])  # mean 7
+    for none in (None, points[:0]):
+        result = k_center_greedy(points, none, 2)
+        assert result.indices.tolist() == [1, 3]
+        assert result.radii.tolist() == [torch.inf, 7.0, 5.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_small_integer_grids_with_ties(data):
+    """Integer points make exact ties and repeats; without a generator the lowest position wins, as in brute force."""
+    n, labels = data.draw(st.integers(1, 24)), data.draw(st.integers(1, 6))
+    cell = st.lists(st.integers(-2, 2), min_size=2, max_size=2)
+    points = torch.tensor(data.draw(st.lists(cell, min_size=n, max_size=n)), dtype=torch.float32)
+    centers = torch.tensor(data.draw(st.lists(cell, min_size=labels, max_size=labels)), dtype=torch.float32)
+    budget = data.draw(st.integers(1, n))
+    result = k_center_greedy(points, centers, budget)
+    picks, radii = brute_force(points, centers, budget)
+    assert result.indices.tolist() == picks
+    torch.testing.assert_close(result.radii, radii, rtol=0, atol=0)
+
+
+def test_near_ties_that_float32_products_confuse():
+    """Far from the origin |x|2 + |y|2 - 2xy loses all digits in float32; the picks must not."""
+    points = 1000.0 + 0.01 * normal(300, 16)
+    centers = 1000.0 + 0.01 * normal(5, 16, seed=1)
+    assert k_center_greedy(points, centers, 100).indices.tolist() == brute_force(points, centers, 100)[0]
+
+
+def test_ties_follow_the_generator_evenly():
+    corners = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    counts = torch.zeros(4)
+    for seed in range(400):
+        g = torch.Generator().manual_seed(seed)
+        counts[k_center_greedy(corners, torch.zeros(1, 2), 1, generator=g).indices[0]] += 1
+    assert counts.min() > 60  # 100 expected, standard deviation 8.7
+
+
+def test_repeated_points_and_centers_beyond_radius_zero():
+    points = normal(3, 5).repeat(20, 1)
+    g = torch.Generator().manual_seed(0)
+    result = k_center_greedy(points, points[:1].repeat(50, 1), 60, generator=g)
+    assert result.indices.sort().values.tolist() == list(range(60))
+    assert (result.radii[2:] == 0).all()
+    assert result.radii[1] > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_measure_their_own_values(dtype):
+    points, centers = normal(400, 12).to(dtype), normal(9, 12, seed=1).to(dtype)
+    assert k_center_greedy(points, centers, 60).indices.tolist() == brute_force(points, centers, 60)[0]
+
+
+def test_pool_and_centers_may_differ_in_precision():
+    points, centers = normal(200, 6).half(), normal(9, 6, seed=1)
+    assert k_center_greedy(points, centers, 30).indices.tolist() == brute_force(points, centers, 30)[0]
+
+
+def test_memory_map(tmp_path):
+    points = normal(500, 20).half()
+    np.save(tmp_path / "points.npy", points.numpy())
+    mapped = np.load(tmp_path / "points.npy", mmap_mode="r")
+    result = k_center_greedy(mapped, normal(4, 20, seed=1).numpy(), 40)
+    assert result.indices.tolist() == brute_force(points, normal(4, 20, seed=1), 40)[0]
+
+
+def test_radii_never_grow_and_halve_the_best_possible():
+    """Gonzalez 1985: greedy's radius is at most twice the optimum, and picks are at least a radius apart."""
+    points = normal(200, 3)
+    result = k_center_greedy(points, points[:1], 30)
+    assert (result.radii.diff() <= 0).all()
+    apart = torch.cdist(points[result.indices].double(), points[result.indices].double()) + 1e9 * torch.eye(30)
+    assert apart.min() >= result.radii[-1]
+
+
+def test_progress_and_cancel():
+    seen = []
+    k_center_greedy(normal(50, 3), None, 4, progress=lambda done, of: seen.append((done, of)))
+    assert seen[-1] == (4, 4)
+    assert len(seen) == 3  # the first pick needs no search
+    with pytest.raises(Cancelled, match="cancelled"):
+        k_center_greedy(normal(50, 3), None, 4, cancel=lambda: True)
+
+
+@pytest.mark.parametrize("where", ["points", "centers"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_non_finite_rows_are_named(where, value):
+    points, centers = normal(30, 3), normal(8, 3)
+    (points if where == "points" else centers)[7, 1] = value
+    with pytest.raises(NonFiniteError, match=f"{where}.*rows 7"):
+        k_center_greedy(points, centers, 2)
+
+
+def test_refusals():
+    x = normal(10, 3)
+    for budget in (0, 11):
+        with pytest.raises(PoolError, match=rf"budget in \[1, 10\].*{budget}"):
+            k_center_greedy(x, None, budget)
+    with pytest.raises(PoolError, match="width 3"):
+        k_center_greedy(x, normal(4, 2), 1)
+    with pytest.raises(SettingError, match="manhattan"):
+        k_center_greedy(x, None, 1, metric="manhattan")
+    with pytest.raises(SettingError, match="2-d"):
+        k_center_greedy(x[0], None, 1)
+    with pytest.raises(SettingError, match="10"):
+        k_center_greedy(x, None, 1, weights=torch.zeros(10))
+    with pytest.raises(SettingError, match="cosine"):
+        k_center_greedy(x, None, 1, metric="cosine", weights=torch.ones(10))
