@@ -1,0 +1,143 @@
+"""The images that a selector asked for, with the true label, what the student thought, and how sure it was."""
+
+# ruff: noqa: C408  (Plotly settings read best as keyword arguments)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from activekd_lab.errors import SettingError
+from activekd_lab.plots import theme
+from activekd_lab.plots.distances import entropy_share, nearest
+from activekd_lab.plots.groups import Array
+from activekd_lab.plots.images import check_images, sheet
+from activekd_lab.plots.maps import shorten
+from activekd_lab.results import RunResult
+
+_COLUMNS, _SHOWN, _NAME, _ROW = 8, 48, 14, 158
+_ANSWER = {
+    ok: f'<span style="color:{color}">{sign}</span>'
+    for ok, color, sign in ((True, theme.GREEN, "✓"), (False, theme.VERMILLION, "✗"))
+}
+
+
+class Picks(NamedTuple):
+    """The picks of one round, in the selector's order; B of them.
+
+    Attributes:
+        round: the round that picked them.
+        ids: (B,) ids.
+        true, predicted: (B,) classes.
+        confidence: (B,) probability of the predicted class.
+        entropy: (B,) in [0, 1], a share of log C.
+        distance: (B,) to the nearest labelled image, between probability vectors, before this round's picks.
+    """
+
+    round: int
+    ids: Array
+    true: Array
+    predicted: Array
+    confidence: Array
+    entropy: Array
+    distance: Array
+
+
+def pick_gallery_data(result: RunResult, labels: Array, rounds: Sequence[int] | None = None) -> tuple[Picks, ...]:
+    """Return the picks of each round that made any; arguments as in `pick_gallery`.
+
+    Raises:
+        SettingError: a round without picks was asked for, or there is none.
+        RunFolderError: the run kept no predictions.
+    """
+    picking = [record.round for record in result.records if record.picks]
+    shown = picking if rounds is None else list(rounds)
+    if not shown or not set(shown) <= set(picking):
+        raise SettingError(f"rounds must be some of those that picked images ({picking}), but got {shown}.")
+    return tuple(_picks(result, labels, number) for number in shown)
+
+
+def _picks(result: RunResult, labels: Array, number: int) -> Picks:
+    probabilities, ids = result.probabilities(number), np.array(result.records[number].picks)
+    return picks_of(probabilities, labels, ids, np.array(result.labeled_ids(number)), number)
+
+
+def picks_of(probabilities: Array, labels: Array, ids: Array, labeled: Array, number: int = 0) -> Picks:
+    """Describe picks `ids` under (N, C) probabilities, given the ids `labeled` before them."""
+    p = probabilities[ids]
+    away, _ = nearest(p, probabilities[labeled])
+    return Picks(number, ids, labels[ids], p.argmax(axis=1), p.max(axis=1), entropy_share(p), away)
+
+
+def pick_gallery(result: RunResult, images: Array, labels: Array, *, rounds: Sequence[int] | None = None) -> go.Figure:
+    """Draw the picked images, with a slider over rounds.
+
+    Args:
+        result: a run that kept its predictions.
+        images: (N, 3, H, W) uint8, the training split.
+        labels: (N,) true classes.
+        rounds: rounds to show; by default all that picked images. At most 48 picks a round are drawn.
+
+    Raises:
+        SettingError: a round without picks was asked for, or there is none.
+        DataError: images are not uint8.
+        RunFolderError: the run kept no predictions.
+    """
+    check_images(images)
+    data = pick_gallery_data(result, labels, rounds)
+    rows = -(-min(_SHOWN, max(len(picks.ids) for picks in data)) // _COLUMNS)
+    fig = gallery_figure(f"Picked images: {result.config['selector']}, seed {result.config['seed']}", rows)
+    looks = [(gallery_captions(picks, result.class_names), gallery_images(picks, images)) for picks in data]
+    fig.add_trace(looks[0][0])
+    fig.update_layout(images=looks[0][1])
+    if len(data) > 1:
+        _add_slider(fig, [str(picks.round) for picks in data], looks)
+    return fig
+
+
+def gallery_figure(title: str, rows: int) -> go.Figure:
+    """Return the empty grid for `rows` rows of picks."""
+    text = "in the order of picking; below: true class, the student's answer (✓ or ✗), its uncertainty from 0 to 1"
+    fig = theme.figure(title, text, height=130 + _ROW * rows, hovermode="closest")
+    fig.update_xaxes(visible=False, range=[0, _COLUMNS], fixedrange=True)
+    fig.update_yaxes(visible=False, range=[rows, 0], fixedrange=True)
+    return fig.update_layout(margin=dict(l=8, r=8, t=76, b=54))
+
+
+def gallery_captions(picks: Picks, class_names: Sequence[str]) -> go.Scatter:
+    """Return the text below the images of a round, with more of it on hover."""
+    place = np.arange(len(picks.ids))[:_SHOWN]
+    truth, guess = ([class_names[c] for c in classes[:_SHOWN]] for classes in (picks.true, picks.predicted))
+    right = picks.true == picks.predicted
+    text = [
+        f"<b>{shorten(t, _NAME)}</b><br>{_ANSWER[bool(ok)]} {shorten(g, _NAME)}<br>{h:.2f}"
+        for t, g, ok, h in zip(truth, guess, right, picks.entropy, strict=False)
+    ]
+    hover = [
+        f"pick {i + 1}: image {picks.ids[i]}<br>true: {truth[i]}<br>predicted: {guess[i]}, {picks.confidence[i]:.0%}"
+        f"<br>uncertainty {picks.entropy[i]:.2f}<br>distance to the nearest label {picks.distance[i]:.3f}"
+        for i in place
+    ]
+    return go.Scatter(
+        x=place % _COLUMNS + 0.5, y=place // _COLUMNS + 0.65, mode="text", text=text, hovertext=hover, hoverinfo="text",
+        textposition="bottom center", textfont=dict(size=11), customdata=picks.ids[:_SHOWN],
+    )  # fmt: skip
+
+
+def gallery_images(picks: Picks, images: Array) -> list[dict[str, Any]]:
+    """Return a round's pictures as layout images, one a cell of the grid."""
+    fixed = dict(xref="x", yref="y", sizex=0.94, sizey=0.6, xanchor="center", yanchor="top", sizing="contain")
+    uris = [sheet(images[i][None], columns=1, tile=96, quality=85).uri for i in picks.ids[:_SHOWN]]
+    return [fixed | dict(source=uri, x=i % _COLUMNS + 0.5, y=i // _COLUMNS + 0.02) for i, uri in enumerate(uris)]
+
+
+def _add_slider(fig: go.Figure, names: list[str], looks: list[tuple[go.Scatter, list[dict[str, Any]]]]) -> None:
+    steps = []
+    for name, (captions, pictures) in zip(names, looks, strict=True):
+        data = {key: [captions[key]] for key in ("x", "y", "text", "hovertext", "customdata")}
+        steps.append(dict(method="update", label=name, args=[data, {"images": pictures}]))
+    current = dict(prefix="picked after round ", font=dict(size=13), xanchor="left")
+    fig.update_layout(sliders=[dict(steps=steps, currentvalue=current, y=0, yanchor="top", pad=dict(t=4), ticklen=4)])

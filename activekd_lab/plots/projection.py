@@ -1,0 +1,115 @@
+"""From probability vectors to the plane, fitted once so that rounds can be compared: class wheel, PCA or UMAP."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from activekd_lab.errors import SettingError, UnknownNameError
+from activekd_lab.plots.groups import Array
+
+ProjectionName = Literal["wheel", "ternary", "pca", "umap"]
+_NAMES = ("wheel", "ternary", "pca", "umap")
+
+
+class Projection(NamedTuple):
+    """A map of the simplex to the plane: `positions = (probabilities − mean) @ anchors`, or a stored layout.
+
+    Attributes:
+        name: "ternary", "wheel", "pca" or "umap".
+        mean: (C,) subtracted first.
+        anchors: (C, 2) where each class's corner of the simplex falls (relative to the mean).
+        layout: (N, 2) fixed positions for "umap", else None.
+        explained: share of the variance shown, for "pca"; NaN elsewhere.
+    """
+
+    name: str
+    mean: Array
+    anchors: Array
+    layout: Array | None = None
+    explained: float = math.nan
+
+    def positions(self, probabilities: Array) -> Array:
+        """Return (N, 2) float32 positions of (N, C) probabilities; a stored layout is the same for every round."""
+        if self.layout is not None:
+            return self.layout
+        return np.asarray((probabilities - self.mean) @ self.anchors, dtype=np.float32)
+
+    @property
+    def corners(self) -> Array:
+        """(C, 2) positions of certain predictions of each class."""
+        return np.asarray((np.eye(len(self.mean)) - self.mean) @ self.anchors, dtype=np.float32)
+
+
+def fit_projection(
+    probabilities: Array, name: ProjectionName | None = None, *, layout: Array | None = None
+) -> Projection:
+    """Fit a projection on (N, C) reference probabilities.
+
+    Args:
+        probabilities: (N, C), rows sum to 1; usually the last round's.
+        name: "wheel" puts every class on a circle, confusable classes side by side, and a prediction at the weighted
+            mean of its classes: exact for three classes, where it is the "ternary" diagram. "pca" shows most variance.
+            "umap" keeps neighbours together and stays fixed over rounds. None takes the ternary or the wheel.
+        layout: (N, 2) stored positions for "umap", instead of computing them.
+
+    Raises:
+        UnknownNameError: another name.
+        SettingError: "ternary" without 3 classes, or a layout that does not fit.
+    """
+    classes = probabilities.shape[1]
+    name = name or ("ternary" if classes == 3 else "wheel")
+    if name not in _NAMES:
+        raise UnknownNameError("projection", name, _NAMES)
+    if name == "ternary" and classes != 3:
+        raise SettingError(f"projection='ternary' needs 3 classes, but there are {classes}; use 'wheel' or 'pca'.")
+    if layout is not None and (name != "umap" or layout.shape != (len(probabilities), 2)):
+        raise SettingError(
+            f"layout must have shape ({len(probabilities)}, 2) and goes with projection='umap', "
+            f"but got {layout.shape} with {name!r}."
+        )
+    if name == "pca":
+        return _pca(probabilities)
+    wheel = Projection(name, np.zeros(classes), _wheel(probabilities))
+    return wheel if name != "umap" else _umap(probabilities, wheel, layout)
+
+
+def _wheel(probabilities: Array) -> Array:
+    """Return (C, 2) points on the unit circle, the first at the top, neighbours being often confused classes."""
+    order = _ring_order(probabilities)
+    angles = np.empty(len(order))
+    angles[order] = np.pi / 2 - 2 * np.pi * np.arange(len(order)) / len(order)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _ring_order(probabilities: Array) -> Array:
+    """Order classes around a ring by the second and third eigenvectors of their normalised co-occurrence."""
+    classes = probabilities.shape[1]
+    if classes <= 3:
+        return np.arange(classes)
+    together = probabilities.T.astype(np.float64) @ probabilities
+    scale = 1 / np.sqrt(together.sum(axis=1).clip(1e-12))
+    _, vectors = np.linalg.eigh(together * scale[:, None] * scale)
+    second, third = (_fixed_sign(vectors[:, -i]) for i in (2, 3))
+    return np.argsort(np.arctan2(third, second), kind="stable")
+
+
+def _pca(probabilities: Array) -> Projection:
+    mean = probabilities.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.cov(probabilities.T.astype(np.float64)))
+    axes = np.stack([_fixed_sign(vectors[:, -i]) for i in (1, 2)], axis=1)
+    return Projection("pca", mean, axes, explained=float(values[-2:].sum() / max(values.sum(), 1e-12)))
+
+
+def _umap(probabilities: Array, wheel: Projection, layout: Array | None) -> Projection:
+    if layout is None:
+        from umap import UMAP  # noqa: PLC0415  (slow import, only on request)
+
+        layout = UMAP(n_neighbors=30, min_dist=0.1, random_state=0, n_jobs=1).fit_transform(probabilities)
+    return wheel._replace(layout=np.asarray(layout, dtype=np.float32))
+
+
+def _fixed_sign(vector: Array) -> Array:
+    return np.asarray(vector * np.sign(vector[np.abs(vector).argmax()]))

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from runs import make_run
+
+from activekd_lab.errors import SettingError
+from activekd_lab.plots.learning import learning_curve_data, learning_curves
+from activekd_lab.plots.theme import selector_style
+
+
+def test_mean_and_spread_are_taken_over_seeds_at_each_label_count():
+    data = learning_curve_data([make_run(seed=0), make_run(seed=2), make_run("random", seed=0)])
+    pcoreset, random = data.curves
+    assert pcoreset.name == "pcoreset"
+    assert pcoreset.labels.tolist() == [5, 10, 15]
+    np.testing.assert_allclose(pcoreset.mean, [0.32, 0.42, 0.52])
+    np.testing.assert_allclose(pcoreset.sd, [0.04 / np.sqrt(2)] * 3)
+    assert pcoreset.seeds.tolist() == [2, 2, 2]
+    assert random.sd.tolist() == [0, 0, 0]
+    assert data.teachers == {"bundled": 0.25}
+    assert data.seeds == "1 to 2 seeds"
+
+
+def test_a_run_that_stopped_early_counts_only_where_it_got_to():
+    data = learning_curve_data([make_run(seed=0, rounds=1), make_run(seed=2, rounds=2)])
+    assert data.curves[0].seeds.tolist() == [2, 2, 1]
+    np.testing.assert_allclose(data.curves[0].mean[-1], 0.54)
+
+
+def test_methods_are_named_only_where_several_are_compared():
+    names = [c.name for c in learning_curve_data([make_run(), make_run(method="ce")]).curves]
+    assert names == ["pcoreset · DHO", "pcoreset · labels only"]
+
+
+def test_the_figure_shows_percent_bands_and_the_teachers_level():
+    fig = learning_curves([make_run(seed=0), make_run(seed=1), make_run("random")])
+    assert fig.layout.title.text == "Accuracy along the labels"
+    assert fig.layout.yaxis.title.text == "accuracy (%)"
+    lines = {trace.name: trace for trace in fig.data if trace.name}
+    assert list(lines) == ["pcoreset", "random", "teacher bundled, zero-shot: 25.0 %"]
+    np.testing.assert_allclose(lines["pcoreset"].y, [31, 41, 51])
+    assert lines["pcoreset"].line.color == selector_style("pcoreset").color
+    assert "25.0 %" in fig.to_html(include_plotlyjs=False)
+
+
+@pytest.mark.parametrize(
+    ("results", "sentence"),
+    [
+        ([], "at least one finished round"),
+        ([make_run(), make_run(task="other")], "other, toy; plot one task at a time"),
+    ],
+)
+def test_runs_that_cannot_share_axes_are_refused(results, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        learning_curves(results)

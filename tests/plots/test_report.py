@@ -1,0 +1,78 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from runs import make_images, make_run
+
+from activekd_lab.errors import RunFolderError, SettingError
+from activekd_lab.plots import Pool, write_report
+from activekd_lab.plots.report_table import settings, table_data, takeaway
+
+
+def runs():
+    return [make_run(s, seed, gain=g) for s, g in (("random", 0.05), ("pcoreset", 0.1)) for seed in (0, 2)]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    pools = {"toy": Pool(make_images(), np.arange(120) % 5)}
+    results = [*runs(), make_run(task="<bare>")]
+    return write_report(results, tmp_path_factory.mktemp("r") / "deep" / "report.html", pools=pools).read_text()
+
+
+def specs(page):
+    found = re.findall(r'<script type="application/json" id="([^"]+)">(.*?)</script>', page, re.DOTALL)
+    return {name: json.loads(text) for name, text in found}
+
+
+def test_the_best_mean_accuracy_comes_first():
+    table = table_data(runs())
+    assert [row.curve.name for row in table.rows] == ["pcoreset", "random"]
+    assert table.labels == (5, 10, 15)
+    assert table.rows[0].overall == pytest.approx((0.42, 0.04 / np.sqrt(2)))
+    assert takeaway(table).startswith(
+        "Highest mean accuracy over the rounds: pcoreset, 42.0 ± 2.8 %. Next: random, 37.0 ± 2.8 %, 5.0 points below."
+    )
+
+
+def test_a_single_seed_is_said_to_tell_nothing_of_the_spread():
+    assert "no spread is known" in takeaway(table_data([make_run()]))
+
+
+def test_settings_that_differ_are_all_listed():
+    assert settings(runs())["seed"] == "0, 2"
+    assert settings(runs())["git_commit"] == "abc1234"
+
+
+def test_the_page_needs_no_network_and_carries_plotly_once(page):
+    assert page.count("plotly.js v") == 1
+    assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)=["\']?http', page)
+
+
+def test_every_task_has_its_figures_with_a_tab_a_selector(page):
+    found = specs(page)
+    assert {"toy-curves-0", "toy-coverage-0", "toy-map-0", "toy-map-1", "toy-picks-0", "toy-picks-1"} <= set(found)
+    assert "frames" in found["toy-map-1"]
+    assert page.count('role="tab"') == 4
+    hoverable = {i for trace in found["toy-map-0"]["data"][2:4] for i in decode(trace["customdata"])}
+    assert hoverable <= set(found["toy-sheet"]["ids"])
+
+
+def decode(typed):
+    import base64
+
+    return np.frombuffer(base64.b64decode(typed["bdata"]), dtype=typed["dtype"]).tolist()
+
+
+def test_names_are_escaped_and_missing_pictures_are_said(page):
+    assert "<h2>&lt;bare&gt;</h2>" in page
+    assert page.count("No pictures: the report was made without the task's images.") == 1
+
+
+def test_nothing_to_report_and_an_unwritable_path_are_refused(tmp_path):
+    with pytest.raises(SettingError, match="at least one finished round"):
+        write_report([], tmp_path / "r.html")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        write_report([make_run(rounds=0)], tmp_path / "file" / "r.html")
