@@ -1,5 +1,73 @@
-"""activekd_lab: learn and reproduce active learning with distillation from vision-language models."""
+"""activekd_lab: learn and reproduce active learning with distillation from vision-language models.
+
+The front door. Each name is imported on first use, so `import activekd_lab` itself loads neither torch nor plotly.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from activekd_lab._version import __version__
 
-__all__ = ["__version__"]
+_HOME = {  # public name -> the module that holds it
+    "load_task": "activekd_lab.data",
+    "list_tasks": "activekd_lab.data",
+    "load_teacher": "activekd_lab.teacher",
+    "DualHeadStudent": "activekd_lab.student",
+    "RunConfig": "activekd_lab.config",
+    "ActiveRun": "activekd_lab.loop",
+    "iterate": "activekd_lab.loop",
+    "run": "activekd_lab.loop",
+    "load_run": "activekd_lab.results",
+    "select": "activekd_lab.selectors",
+    "list_selectors": "activekd_lab.selectors",
+    "k_center_greedy": "activekd_lab.selectors",
+}
+_MODULES = ("plots", "widgets", "losses", "errors", "geometry")
+
+__all__ = [
+    "ActiveRun",
+    "DualHeadStudent",
+    "RunConfig",
+    "__version__",
+    "errors",
+    "geometry",
+    "iterate",
+    "k_center_greedy",
+    "list_selectors",
+    "list_tasks",
+    "load_run",
+    "load_task",
+    "load_teacher",
+    "losses",
+    "plots",
+    "run",
+    "select",
+    "widgets",
+]
+
+if TYPE_CHECKING:
+    from activekd_lab import errors, geometry, losses, plots, widgets
+    from activekd_lab.config import RunConfig
+    from activekd_lab.data import list_tasks, load_task
+    from activekd_lab.loop import ActiveRun, iterate, run
+    from activekd_lab.results import load_run
+    from activekd_lab.selectors import k_center_greedy, list_selectors, select
+    from activekd_lab.student import DualHeadStudent
+    from activekd_lab.teacher import load_teacher
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"activekd_lab.{name}")
+    else:
+        raise AttributeError(f"module 'activekd_lab' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,7 +15,9 @@ class UnknownNameError(ActiveKDError, ValueError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name = kind, name
-        super().__init__(f"Unknown {kind} {name!r}. Known, nearest first: {', '.join(nearest_first(str(name), known))}.")
+        super().__init__(
+            f"Unknown {kind} {name!r}. Known, nearest first: {', '.join(nearest_first(str(name), known))}."
+        )
 
 
 class SettingError(ActiveKDError, ValueError):

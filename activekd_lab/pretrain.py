@@ -53,7 +53,7 @@ class Recipe:
     seed: int = 0
     images: int = 200_000
     digit_share: float = 0.2
-    epochs: int = 8
+    epochs: int = 4
     batch: int = 512
     learning_rate: float = 2e-3
     weight_decay: float = 0.1

@@ -188,7 +188,7 @@ class RunFolder:
         strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
         if strangers:
             raise RunFolderError(
-                f"The folder {self.path} holds {strangers[0]} but no config.json, so it is no run; choose another store."
+                f"The folder {self.path} holds {strangers[0]} but no config.json, so it is no run; use another store."
             )
         write_atomic(self.path / "config.json", json.dumps({"format": FORMAT, "config": identity, **header}, indent=2))
 

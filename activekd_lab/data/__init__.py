@@ -1,7 +1,7 @@
 """Tasks, splits, and the pool that records which item was labelled when."""
 
 from activekd_lab.data import bundled as _bundled
-from activekd_lab.data.task import Split, Task, list_tasks, load_task
+from activekd_lab.data.task import Split, Task, check_task, list_tasks, load_task
 
-__all__ = ["Split", "Task", "list_tasks", "load_task"]
+__all__ = ["Split", "Task", "check_task", "list_tasks", "load_task"]
 del _bundled

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from activekd_lab.data.glyphs import DIGIT_NAMES
 from activekd_lab.data.render import SHAPES, TEXTURES, render
-from activekd_lab.data.store import atomic_path, cache_dir
+from activekd_lab.data.store import cached_tensor
 from activekd_lab.data.task import Split, Task, register_task
 from activekd_lab.errors import SettingError
 from activekd_lab.rng import generator
@@ -33,8 +31,9 @@ def digits(*, seed: int = 0) -> Task:
     labels = torch.from_numpy(data.target).long()
     order = torch.randperm(len(labels), generator=generator(seed, "digits", "split"))
     parts = {"train": order[:1097], "val": order[1097:1297], "test": order[1297:]}
-    splits = {name: Split(name, images[ids], labels[ids]) for name, ids in parts.items()}
-    return Task("digits", DIGIT_NAMES, ("a handwritten digit {}.",), **splits, description=digits.__doc__ or "")
+    train, val, test = (Split(name, images[ids], labels[ids]) for name, ids in parts.items())
+    template = "a handwritten digit {}."
+    return Task("digits", DIGIT_NAMES, (template,), train=train, val=val, test=test, horizontal_flip=False)
 
 
 @register_task("shapes")
@@ -66,8 +65,8 @@ def shapes(
         "val": even.repeat_interleave(val_per_class),
         "test": even.repeat_interleave(test_per_class),
     }
-    splits = {name: Split(name, _rendered(pairs, y, seed, name), y) for name, y in labels.items()}
-    return Task("shapes", names, ("a photo of a {}.",), **splits, description=shapes.__doc__ or "")
+    train, val, test = (Split(name, _rendered(pairs, y, seed, name), y) for name, y in labels.items())
+    return Task("shapes", names, ("a photo of a {}.",), train=train, val=val, test=test)
 
 
 def class_pairs(num_classes: int) -> list[tuple[int, int]]:
@@ -103,12 +102,7 @@ def _pool_labels(num_classes: int, pool_size: int, long_tail: float, seed: int) 
 
 def _rendered(pairs: list[tuple[int, int]], labels: Tensor, seed: int, split: str) -> Tensor:
     """Render one split, or read it back from the cache; (N, 3, 32, 32) uint8."""
-    key = hashlib.sha256(repr((_RENDER_VERSION, torch.__version__, pairs, labels.tolist(), seed, split)).encode())
-    path = cache_dir() / "shapes" / f"{key.hexdigest()[:16]}.safetensors"
-    if path.exists():
-        return load_file(path)["images"]
+    key = (_RENDER_VERSION, torch.__version__, pairs, labels.tolist(), seed, split)
     shape, texture = torch.tensor(pairs)[labels].unbind(1)
-    images = render(shape, texture, generator=generator(seed, "shapes", "render", split)).images
-    with atomic_path(path) as temporary:
-        save_file({"images": images}, temporary)
-    return images
+    g = generator(seed, "shapes", "render", split)
+    return cached_tensor("shapes", key, lambda: render(shape, texture, generator=g).images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -63,7 +63,7 @@ class Task:
         class_names: C names as they enter the prompts.
         templates: prompt templates, each with one "{}".
         train, test: splits; `val` is None where the task has none.
-        description: one sentence for `activekd-lab tasks`.
+        horizontal_flip: whether a mirrored image keeps its class, so that training may flip it.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Task:
     train: Split
     test: Split
     val: Split | None = None
-    description: str = field(default="", repr=False)
+    horizontal_flip: bool = True
 
     def __post_init__(self) -> None:
         check_prompts(self.class_names, self.templates)

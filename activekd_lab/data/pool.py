@@ -1,0 +1,86 @@
+"""The pool of active learning: what is labelled, since when, at what price. Hidden labels stay hidden here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from activekd_lab.data.task import Split
+from activekd_lab.errors import PoolError
+from activekd_lab.results import Label
+
+
+class Pool:
+    """The training split seen through what has been bought so far.
+
+    Args:
+        split: the training split; its labels are read only for ids that are bought.
+        labels: what was bought in an earlier session, in the order of buying.
+    """
+
+    def __init__(self, split: Split, labels: Iterable[Label] = ()) -> None:
+        self._oracle, self.ledger = split.labels, list(labels)
+        self._labeled = torch.zeros(len(split), dtype=torch.bool)
+        self._refuse_unknown([label.id for label in self.ledger])
+        self._labeled[[label.id for label in self.ledger]] = True
+
+    def __len__(self) -> int:
+        return len(self._labeled)
+
+    @property
+    def labeled_ids(self) -> Tensor:
+        """(L,) int64 ids in the order of buying."""
+        return torch.tensor([label.id for label in self.ledger], dtype=torch.int64)
+
+    @property
+    def labeled_labels(self) -> Tensor:
+        """(L,) int64 labels of `labeled_ids`."""
+        return torch.tensor([label.label for label in self.ledger], dtype=torch.int64)
+
+    @property
+    def unlabeled_ids(self) -> Tensor:
+        """(N − L,) int64 ids, ascending."""
+        return (~self._labeled).nonzero().flatten()
+
+    def buy(self, ids: Sequence[int] | Tensor, *, round_index: int, source: str) -> list[Label]:
+        """Ask the oracle for the labels of `ids` and write them into the ledger.
+
+        Raises:
+            PoolError: an id outside the pool, asked for twice, or labelled already; nothing is bought then.
+        """
+        wanted = [int(i) for i in ids]
+        self._refuse_unknown(wanted)
+        already = [i for i in wanted if self._labeled[i]]
+        if already:
+            raise PoolError(f"ids must be unlabelled, but {already[:3]} have a label already.")
+        bought = [Label(i, int(self._oracle[i]), round_index, source) for i in wanted]
+        self.ledger += bought
+        self._labeled[wanted] = True
+        return bought
+
+    def _refuse_unknown(self, ids: list[int]) -> None:
+        outside = [i for i in ids if not 0 <= i < len(self)]
+        if outside:
+            raise PoolError(f"ids must lie in 0 … {len(self) - 1}, but got {outside[:3]}.")
+        if len(set(ids)) != len(ids):
+            raise PoolError(f"ids must differ, but {len(ids) - len(set(ids))} of {len(ids)} are repeated.")
+
+
+def initial_ids(split: Split, num_classes: int, per_class: int, generator: torch.Generator) -> Tensor:
+    """Draw the starting labels: `per_class` random ids of each class, (C · per_class,), as the papers start.
+
+    Raises:
+        PoolError: a class with fewer images than `per_class`.
+    """
+    order = torch.randperm(len(split), generator=generator)
+    labels = split.labels[order]
+    chosen = [order[labels == c][:per_class] for c in range(num_classes)]
+    short = [c for c, ids in enumerate(chosen) if len(ids) < per_class]
+    if short:
+        raise PoolError(
+            f"initial_per_class={per_class} needs that many images of each class, but class {short[0]} has "
+            f"{len(chosen[short[0]])}."
+        )
+    return torch.cat(chosen)

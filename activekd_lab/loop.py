@@ -1,0 +1,311 @@
+"""The ActiveKD loop (arXiv:2506.00910): train a fresh student, measure it, let a selector pick, label, repeat.
+
+The loop never asks which strategy it has. A round is determined by the configuration and the labels so far, so a run
+that was killed continues exactly where it stood.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from activekd_lab.config import RunConfig
+from activekd_lab.data import check_task
+from activekd_lab.data.pool import Pool, initial_ids
+from activekd_lab.errors import NonFiniteError, PoolError
+from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
+from activekd_lab.results import RoundRecord, RunFolder, RunResult
+from activekd_lab.rng import generator
+from activekd_lab.selectors import PoolView, resolve, select
+from activekd_lab.student import DualHeadStudent, StudentOutput
+from activekd_lab.training import TrainingPlan, fit
+
+Progress = Callable[[str], None]
+
+
+class ActiveRun:
+    """One run of ActiveKD. Iterate over it to get a `RoundRecord` a round, as it happens.
+
+    Args:
+        config: the settings.
+        store: a folder for run folders; an existing one of the same configuration resumes. None keeps all in memory.
+        progress: called with a short text whenever a new stage begins.
+        cancel: asked between training steps; True raises `Cancelled`, and finished rounds stay on disk.
+
+    Attributes:
+        view: what the selector saw in the last round trained here (a `PoolView`), for plots and widgets.
+        student: the student of the last round trained here.
+
+    Raises:
+        UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
+        PoolError: rounds × budget beyond the pool, before training, with the numbers.
+        RunFolderError: a store that cannot be written or belongs to another configuration.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        *,
+        store: str | Path | None = None,
+        progress: Progress | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> None:
+        self._say, self._cancel = progress or (lambda text: None), cancel
+        check_names(config)
+        self.config = config = resolve_backbone(config)
+        self._say("preparing task and teacher")
+        self.prepared: Prepared = prepare(config, self._say)
+        self.budget = config.budget or self.prepared.task.num_classes
+        self._check_budget()
+        self.folder = self._open(store)
+        self.records: list[RoundRecord] = self.folder.records() if self.folder else []
+        self.view: PoolView | None = None
+        self.student: DualHeadStudent | None = None
+        self._kept: dict[int, np.ndarray] = {}
+        self.pool = self._restore_pool()
+
+    def _check_budget(self) -> None:
+        config, task = self.config, self.prepared.task
+        start, size = config.initial_per_class * task.num_classes, len(task.train)
+        if start + config.rounds * self.budget > size:
+            raise PoolError(
+                f"{start} initial labels and {config.rounds} rounds × {self.budget} exceed the pool of {size} images; "
+                f"at most {max(0, (size - start) // self.budget)} rounds fit."
+            )
+
+    def _open(self, store: str | Path | None) -> RunFolder | None:
+        if store is None:
+            return None
+        folder = Path(store).expanduser() / self.config.run_name
+        return RunFolder(folder, self.config.identity(), self._header())
+
+    def _header(self) -> dict[str, object]:
+        return {
+            "teacher_accuracy": self.prepared.teacher_accuracy,
+            "class_names": self.prepared.task.class_names,
+            "provenance": provenance(self.prepared.device),
+        }
+
+    def _restore_pool(self) -> Pool:
+        """Return the pool as it stood before the next round; labels of an unfinished round are dropped."""
+        train, g = self.prepared.task.train, generator(self.config.seed, "initial")
+        stored = [label for label in (self.folder.labels() if self.folder else []) if label.round <= len(self.records)]
+        pool = Pool(train, stored)
+        if not stored:
+            ids = initial_ids(train, self.prepared.task.num_classes, self.config.initial_per_class, g)
+            pool.buy(ids, round_index=0, source="initial")
+            self._write_labels(pool)
+        return pool
+
+    def _write_labels(self, pool: Pool) -> None:
+        if self.folder:
+            self.folder.write_labels(pool.ledger)
+
+    def __iter__(self) -> Iterator[RoundRecord]:
+        yield from list(self.records)
+        while len(self.records) <= self.config.rounds:
+            yield self._round(len(self.records))
+
+    def _round(self, index: int) -> RoundRecord:
+        seconds: dict[str, float] = {}
+        labels_used = self.pool.labeled_ids
+        with _timed(seconds, "train"):
+            student, losses = self._train(index)
+        with _timed(seconds, "predict"):
+            train_output, test_output = self.prepared.predict(student)
+            probabilities = self._mixed(train_output, index)
+            self.view = self._make_view(index, train_output, probabilities)
+        with _timed(seconds, "select"):
+            picks = self._select(index)
+        with _timed(seconds, "measure"):
+            record = self._measure(index, test_output, probabilities[labels_used], picks, losses)
+        self.student = student
+        return self._keep(replace(record, seconds=seconds), probabilities)
+
+    def _train(self, index: int) -> tuple[DualHeadStudent, list[float]]:
+        config = self.config
+        self._say(f"round {index}: training on {len(self.pool.ledger)} labels")
+        student = self.prepared.new_student(config, generator(config.seed, "student", index))
+        losses = fit(
+            student,
+            self.prepared.inputs,
+            self.pool.labeled_ids,
+            self.pool.labeled_labels,
+            self.pool.unlabeled_ids,
+            training_plan(config, len(self.pool.ledger)),
+            generator=generator(config.seed, "train", index),
+            cancel=self._cancel,
+        )
+        return student, losses
+
+    def _mixed(self, output: StudentOutput, index: int) -> Tensor:
+        """Return the mixed probabilities of the whole training split, (N, C), or stop the run."""
+        probabilities = output.probabilities(ce_weight=self.config.ce_weight, kd_temperature=self.config.kd_temperature)
+        bad = (~probabilities.isfinite().all(1)).nonzero().flatten()
+        if len(bad):
+            raise NonFiniteError(f"Round {index}: the probabilities of ids {bad[:5].tolist()} are not finite.")
+        return probabilities
+
+    def _make_view(self, index: int, output: StudentOutput, probabilities: Tensor) -> PoolView:
+        ids, labeled = self.pool.unlabeled_ids, self.pool.labeled_ids
+        ce, kd = output.ce_logits.softmax(1), output.kd_logits.softmax(1)
+        teacher = self.prepared.teacher_probabilities
+        return PoolView(
+            ids=ids,
+            probabilities=probabilities[ids],
+            features=output.features[ids],
+            labeled_ids=labeled,
+            labeled_labels=self.pool.labeled_labels,
+            labeled_probabilities=probabilities[labeled],
+            labeled_features=output.features[labeled],
+            teacher_probabilities=teacher[ids],
+            ce_probabilities=ce[ids],
+            kd_probabilities=kd[ids],
+            labeled_teacher_probabilities=teacher[labeled],
+            labeled_ce_probabilities=ce[labeled],
+            labeled_kd_probabilities=kd[labeled],
+            round=index,
+        )
+
+    def _select(self, index: int) -> Tensor:
+        if index == self.config.rounds:
+            return torch.empty(0, dtype=torch.int64)
+        assert self.view is not None
+        g = generator(self.config.seed, "select", index)
+        return select(self.config.selector, self.view, self.budget, generator=g, **self.config.selector_options)
+
+    def _measure(
+        self, index: int, test: StudentOutput, centers: Tensor, picks: Tensor, losses: list[float]
+    ) -> RoundRecord:
+        view, task = self.view, self.prepared.task
+        assert view is not None
+        predicted = test.probabilities(
+            ce_weight=self.config.ce_weight, kd_temperature=self.config.kd_temperature
+        ).argmax(1)
+        correct = (predicted == task.test.labels).float()
+        distances = nearest_distances(view.probabilities, centers)
+        positions = torch.searchsorted(view.ids, picks)
+        return RoundRecord(
+            round=index,
+            labels=len(self.pool.ledger),
+            accuracy=float(correct.mean()),
+            ce_accuracy=float((test.ce_logits.argmax(1) == task.test.labels).float().mean()),
+            kd_accuracy=float((test.kd_logits.argmax(1) == task.test.labels).float().mean()),
+            class_accuracy=_class_means(correct, task.test.labels, task.num_classes),
+            classes_covered=len(self.pool.labeled_labels.unique()),
+            covering_radius=float(distances.max()) if len(distances) else 0.0,
+            mean_distance=float(distances.mean()) if len(distances) else 0.0,
+            picks=tuple(picks.tolist()),
+            pick_radii=tuple(pick_radii(view.probabilities, distances, positions)) if len(picks) else (),
+            loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
+        )
+
+    def _keep(self, record: RoundRecord, probabilities: Tensor) -> RoundRecord:
+        """Store the round: first what it bought, then its predictions, then the record that declares it finished."""
+        if record.picks:
+            self.pool.buy(record.picks, round_index=record.round + 1, source="selector")
+            self._write_labels(self.pool)
+        if self.config.save_predictions:
+            kept = probabilities.numpy().astype(np.float16)
+            if self.folder:
+                self.folder.write_predictions(record.round, kept)
+            else:
+                self._kept[record.round] = kept
+        if self.folder:
+            self.folder.append(record)
+        self.records.append(record)
+        return record
+
+    def result(self) -> RunResult:
+        """Return what the run has found so far."""
+        return RunResult(
+            config=self.config.identity(),
+            records=tuple(self.records),
+            labels=tuple(self.pool.ledger),
+            teacher_accuracy=self.prepared.teacher_accuracy,
+            class_names=self.prepared.task.class_names,
+            folder=self.folder.path if self.folder else None,
+            provenance=provenance(self.prepared.device),
+            _kept=self._kept,
+        )
+
+
+def iterate(
+    config: RunConfig,
+    *,
+    store: str | Path | None = None,
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Iterator[RoundRecord]:
+    """Yield a `RoundRecord` a round, as it happens; stored rounds come first. See `ActiveRun`."""
+    yield from ActiveRun(config, store=store, progress=progress, cancel=cancel)
+
+
+def run(
+    config: RunConfig,
+    *,
+    store: str | Path | None = None,
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> RunResult:
+    """Run all rounds and return the `RunResult`; an existing folder in `store` resumes. See `ActiveRun`."""
+    active = ActiveRun(config, store=store, progress=progress, cancel=cancel)
+    for _ in active:
+        pass
+    return active.result()
+
+
+def check_names(config: RunConfig) -> None:
+    """Refuse unknown names and options before anything is loaded."""
+    check_task(config.task, dict(config.task_options))
+    selector = resolve(config.selector)
+    selector.check_options(dict(config.selector_options))
+
+
+def training_plan(config: RunConfig, labels: int) -> TrainingPlan:
+    """Return the training of a round with `labels` labels."""
+    ce_share = {"dho": config.ce_share, "single_head": config.ce_share, "ce": 1.0, "kd": 0.0}[config.method]
+    return TrainingPlan(
+        steps=config.training_steps(labels),
+        batch_labeled=config.batch_labeled,
+        batch_unlabeled=config.batch_unlabeled,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warmup=config.warmup,
+        temperature=config.temperature,
+        ce_share=ce_share,
+        distill=config.method != "ce",
+    )
+
+
+def _class_means(correct: Tensor, labels: Tensor, num_classes: int) -> tuple[float, ...]:
+    hits = torch.bincount(labels, weights=correct, minlength=num_classes)
+    return tuple((hits / torch.bincount(labels, minlength=num_classes).clamp_min(1)).tolist())
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - started, 4)
+
+
+def nearest_distances(points: Tensor, centers: Tensor, chunk: int = 8192) -> Tensor:
+    """Return the Euclidean distance of each of (N, C) points to its nearest of (Q, C) centres, (N,)."""
+    return torch.cat([torch.cdist(part, centers).amin(1) for part in points.split(chunk)])
+
+
+def pick_radii(points: Tensor, distances: Tensor, positions: Tensor) -> list[float]:
+    """Return the covering radius before and after each pick."""
+    radii = [float(distances.max())]
+    for position in positions.tolist():
+        distances = torch.minimum(distances, (points - points[position]).norm(dim=1))
+        radii.append(float(distances.max()))
+    return radii

@@ -1,0 +1,229 @@
+"""Train a student: step, epoch-free fit over labelled and unlabelled ids, and batched prediction.
+
+`Inputs` hide where a batch comes from: cached features of a frozen backbone, or fresh crops that student and teacher
+see alike. The training step is one forward and one backward over labelled and unlabelled images together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from activekd_lab.data.task import Split
+from activekd_lab.data.views import random_resized_crop
+from activekd_lab.errors import Cancelled, NonFiniteError
+from activekd_lab.losses import DHOLoss, dho_loss, label_loss
+from activekd_lab.student import DualHeadStudent, StudentOutput
+from activekd_lab.teacher import Teacher, ZeroShotHead
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Length, batches and optimizer of one training. Names and defaults as in `RunConfig`."""
+
+    steps: int = 200
+    batch_labeled: int = 64
+    batch_unlabeled: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    temperature: float = 2.0
+    ce_share: float = 0.5
+    distill: bool = True  # False: labels only, no unlabelled batch
+
+
+class Inputs(Protocol):
+    """Batches by id."""
+
+    def batch(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the student's input and the (B, C) teacher logits of the same views."""
+        ...
+
+    def forward(self, student: DualHeadStudent, inputs: Tensor) -> StudentOutput:
+        """Run the part of the student that trains."""
+        ...
+
+
+@dataclass(frozen=True)
+class FrozenInputs:
+    """Cached backbone features (N, F) and teacher logits (N, C) of one split."""
+
+    features: Tensor
+    teacher_logits: Tensor
+
+    def batch(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return rows of both caches."""
+        return self.features[ids], self.teacher_logits[ids]
+
+    def forward(self, student: DualHeadStudent, inputs: Tensor) -> StudentOutput:
+        """Run the projection and the heads."""
+        return student.heads(inputs)
+
+
+@dataclass(frozen=True)
+class ViewInputs:
+    """One random crop an image and step, seen by student and teacher at their own sizes."""
+
+    split: Split
+    teacher: Teacher
+    head: ZeroShotHead
+    device: torch.device
+    size: int
+    flip: bool = True
+
+    def batch(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cut the views and ask the teacher about them."""
+        images = self.split.images[ids].to(self.device, non_blocking=True)
+        views = random_resized_crop(images, self.size, generator=generator, flip=self.flip)
+        with torch.no_grad():
+            logits = self.head.logits(self.teacher.encode_views(views))
+        return views, logits
+
+    def forward(self, student: DualHeadStudent, inputs: Tensor) -> StudentOutput:
+        """Run the whole student."""
+        output: StudentOutput = student(inputs)
+        return output
+
+
+class _Cycle:
+    """Endless batches of ids: every id once before any id twice."""
+
+    def __init__(self, ids: Tensor, batch: int, generator: torch.Generator) -> None:
+        self.ids, self.batch, self.generator = ids, batch, generator
+        self.queue = ids[:0]
+
+    def next(self) -> Tensor:
+        while len(self.queue) < self.batch:
+            self.queue = torch.cat([self.queue, self.ids[torch.randperm(len(self.ids), generator=self.generator)]])
+        taken, self.queue = self.queue[: self.batch], self.queue[self.batch :]
+        return taken
+
+
+def fit(
+    student: DualHeadStudent,
+    inputs: Inputs,
+    labeled_ids: Tensor,
+    labels: Tensor,
+    unlabeled_ids: Tensor,
+    plan: TrainingPlan,
+    *,
+    generator: torch.Generator,
+    on_step: Callable[[int, DHOLoss], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> list[float]:
+    """Train `student` in place and return the loss of every step.
+
+    AdamW, linear warm-up, linear decay; the last weights are kept (arXiv:2506.00910, released code).
+
+    Args:
+        student: on the device of `inputs`.
+        inputs: where batches come from.
+        labeled_ids: (L,) ids with labels.
+        labels: (L,) int64 labels of `labeled_ids`.
+        unlabeled_ids: (U,) ids without; not used by a plan without distillation.
+        plan: length, batches, optimizer.
+        generator: order of the batches and their crops.
+        on_step: called with the step and its loss.
+        cancel: asked before each step; True stops the training.
+
+    Raises:
+        NonFiniteError: the loss is NaN or infinite; the message names step, learning rate and ids.
+        Cancelled: `cancel` said so.
+    """
+    device = next(student.ce_head.parameters()).device
+    label_of = torch.full((int(labeled_ids.max()) + 1,), -1, dtype=torch.int64)
+    label_of[labeled_ids] = labels
+    trained = [p for p in student.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=device.type != "mps"
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
+    labeled = _Cycle(labeled_ids, plan.batch_labeled, generator)
+    pool = unlabeled_ids if len(unlabeled_ids) else labeled_ids  # a used-up pool still holds the labelled images
+    unlabeled = _Cycle(pool, plan.batch_unlabeled if plan.distill else 0, generator)
+    losses: list[Tensor] = []
+    student.train()
+    for index in range(plan.steps):
+        if cancel is not None and cancel():
+            raise Cancelled(f"Training was cancelled at step {index} of {plan.steps}.")
+        ids = torch.cat([labeled.next(), unlabeled.next()])
+        loss = step(student, inputs, ids, label_of[ids[: plan.batch_labeled]].to(device), plan, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.total.detach())
+        if on_step is not None:
+            on_step(index, loss)
+        if index % 50 == 49 or index == plan.steps - 1:
+            _refuse_non_finite(losses, index, float(schedule.get_last_lr()[0]), ids)
+    return torch.stack(losses).tolist()
+
+
+def step(
+    student: DualHeadStudent,
+    inputs: Inputs,
+    ids: Tensor,
+    labels: Tensor,
+    plan: TrainingPlan,
+    generator: torch.Generator,
+) -> DHOLoss:
+    """Return the loss of one batch: the first len(labels) ids are labelled, one forward pass serves both parts."""
+    x, teacher_logits = inputs.batch(ids, generator)
+    output = inputs.forward(student, x)
+    L = len(labels)
+    if not plan.distill:
+        return label_loss(output[:L], labels)
+    return dho_loss(
+        output[:L],
+        labels,
+        teacher_logits[:L],
+        output[L:],
+        teacher_logits[L:],
+        temperature=plan.temperature,
+        ce_share=plan.ce_share,
+    )
+
+
+def _rate(step: int, plan: TrainingPlan) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then linear decay to zero."""
+    warm = round(plan.warmup * plan.steps)
+    if step < warm:
+        return (step + 1) / warm
+    return (plan.steps - step) / max(1, plan.steps - warm)
+
+
+def _refuse_non_finite(losses: list[Tensor], last: int, rate: float, ids: Tensor) -> None:
+    finite = torch.stack(losses).isfinite()
+    if not bool(finite.all()):
+        bad = int((~finite).nonzero()[0])
+        raise NonFiniteError(
+            f"The training loss became {float(losses[bad])} at step {bad} (seen at step {last}, learning rate "
+            f"{rate:.2g}, last ids {ids[:5].tolist()} …); lower learning_rate."
+        )
+
+
+@torch.inference_mode()
+def predict(student: DualHeadStudent, split: Split, *, batch: int = 512) -> StudentOutput:
+    """Return the student's output on every image of a split, without augmentation, on the CPU."""
+    student.eval()
+    device = next(student.ce_head.parameters()).device
+    return StudentOutput.cat(_to_cpu(student(images.to(device))) for images in split.images.split(batch))
+
+
+@torch.inference_mode()
+def predict_features(student: DualHeadStudent, features: Tensor) -> StudentOutput:
+    """Return the student's output on (N, F) cached backbone features, on the CPU."""
+    student.eval()
+    return _to_cpu(student.heads(features))
+
+
+def _to_cpu(output: StudentOutput) -> StudentOutput:
+    ce = output.ce_logits.cpu()
+    return StudentOutput(
+        ce, ce if output.kd_logits is output.ce_logits else output.kd_logits.cpu(), output.features.cpu()
+    )
