@@ -16,6 +16,7 @@ from torch import Tensor
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
+from activekd_lab.errors import SettingError
 from activekd_lab.student import DualHeadStudent, StudentOutput, build_backbone, has_pretrained, seeded
 from activekd_lab.teacher import Teacher, ZeroShotHead, load_teacher, resolve_device
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
@@ -65,6 +66,8 @@ class Prepared:
 def resolve_backbone(config: RunConfig) -> RunConfig:
     """Replace freeze_backbone="auto" by what it means here: frozen if pretrained and there is no GPU."""
     pretrained = has_pretrained(config.backbone)
+    if config.freeze_backbone is True and not pretrained:
+        raise SettingError(f"freeze_backbone needs pretrained weights, which {config.backbone} lacks; set it to false.")
     if config.freeze_backbone != "auto":
         return config
     return config.with_(freeze_backbone=pretrained and resolve_device(config.device).type == "cpu")

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,9 @@ def preprocess(images: Tensor, size: int, generator: torch.Generator | None = No
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def train(recipe: Recipe, device: torch.device, folder: Path) -> tuple[nn.Module, float]:
+def train(
+    recipe: Recipe, device: torch.device, folder: Path, on_epoch: Callable[[int], None] | None = None
+) -> tuple[nn.Module, float]:
     """Train to the end, continuing from `folder`'s last finished epoch; return the model and the seconds spent."""
     torch.manual_seed(recipe.seed)  # open_clip initialises from the global generator
     model = open_clip.CLIP(**MODEL).to(device, memory_format=torch.channels_last)
@@ -136,6 +139,8 @@ def train(recipe: Recipe, device: torch.device, folder: Path) -> tuple[nn.Module
         with atomic_path(folder / "checkpoint.pt") as temporary:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1}
             torch.save(state | {"seconds": seconds}, temporary)
+        if on_epoch is not None:
+            on_epoch(epoch)
     return model.eval(), seconds
 
 

@@ -1,7 +1,8 @@
 """What a run finds, and how it lies on disk: records, labels, predictions. No torch.
 
-A run folder holds `config.json`, `rounds.jsonl`, `labels.csv`, `state/` and `predictions/` (DESIGN 8). Rounds are
-appended whole; a label enters `labels.csv` before the round that uses it is recorded.
+A run folder holds `config.json`, `rounds.jsonl`, `labels.csv`, `seconds.json` and `predictions/`. Rounds are appended
+whole; a label enters `labels.csv` before the round that bought it is recorded. Wall times have a file of their own, so
+that two runs of one configuration leave the same bytes in `rounds.jsonl` and `labels.csv`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,14 +72,14 @@ class RoundRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the record as one line of JSON."""
-        return json.dumps(asdict(self))
+        """Return the record as one line of JSON, without its wall times."""
+        return json.dumps({k: v for k, v in asdict(self).items() if k != "seconds"})
 
     @classmethod
     def from_json(cls, line: str) -> RoundRecord:
         """Read a record back; lists become tuples again."""
         values: Any = json.loads(line)
-        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
+        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)} - {"seconds"}:
             raise ValueError("not a round record")
         tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**tuples)
@@ -202,6 +203,8 @@ class RunFolder:
 
     def append(self, record: RoundRecord) -> None:
         """Append a finished round: written whole and flushed to disk, or not at all."""
+        seconds = read_seconds(self.path) | {str(record.round): dict(record.seconds)}
+        write_atomic(self.path / "seconds.json", json.dumps(seconds))
         path = self.path / "rounds.jsonl"
         write_atomic(path, (path.read_text() if path.exists() else "") + record.to_json() + "\n")
 
@@ -244,6 +247,7 @@ def read_records(folder: Path) -> list[RoundRecord]:
     if not path.exists():
         return []
     records: list[RoundRecord] = []
+    seconds = read_seconds(folder)
     text = path.read_text()
     for number, line in enumerate(text.splitlines(), start=1):
         try:
@@ -252,7 +256,7 @@ def read_records(folder: Path) -> list[RoundRecord]:
             raise RunFolderError(_damaged(path, number)) from error
         if record.round != len(records):
             raise RunFolderError(_damaged(path, number))
-        records.append(record)
+        records.append(replace(record, seconds=seconds.get(str(record.round), {})))
     if text and not text.endswith("\n"):
         raise RunFolderError(_damaged(path, len(records)))
     return records
@@ -263,6 +267,13 @@ def _damaged(path: Path, number: int) -> str:
         f"Line {number} of {path} is damaged or cut short; nothing was changed. "
         "Delete that line and all after it to resume from there, or delete the folder to start again."
     )
+
+
+def read_seconds(folder: Path) -> dict[str, dict[str, float]]:
+    """Read the wall times of each round; they are a convenience, so a missing file is an empty answer."""
+    path = folder / "seconds.json"
+    found: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 def read_labels(folder: Path) -> list[Label]:

@@ -6,7 +6,6 @@ The costly part, the embeddings, is computed once per (weights, split) and cache
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -197,7 +197,7 @@ def load_teacher(name: str = "bundled", *, device: str | torch.device = "auto") 
     architecture, _, tag = name.partition("/")
     known = [f"{a}/{t}" for a, t in open_clip.list_pretrained()]
     if f"{architecture}/{tag}" not in known:
-        raise UnknownNameError("teacher", name, ["bundled", *nearest_first(name, known)[:12]])
+        raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
     return _load(open_clip, name, architecture, tag, place)
 
 
@@ -217,7 +217,7 @@ def _load(open_clip: Any, name: str, architecture: str, tag: str | None, device:
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=tag, device=device)
         tokenizer = open_clip.get_tokenizer(architecture)
-    except (OSError, RuntimeError, json.JSONDecodeError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HF_HOME") or "~/.cache/huggingface"
         raise ModelFilesError(
             f"The weights of {name!r} cannot be loaded ({str(error).splitlines()[0]}). They are looked for in {cache} "

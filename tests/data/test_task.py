@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from activekd_lab.data import Split, Task, list_tasks, load_task
+from activekd_lab.errors import DataError, SettingError, UnknownNameError
+
+
+def split(labels=(0, 1)):
+    return Split("train", torch.zeros(len(labels), 3, 8, 8, dtype=torch.uint8), torch.tensor(labels))
+
+
+def test_unknown_task_and_option_name_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"Unknown task 'shape'\. Known, nearest first: shapes"):
+        load_task("shape")
+    with pytest.raises(UnknownNameError, match="nearest first: long_tail"):
+        load_task("shapes", longtail=1)
+
+
+def test_every_task_has_a_line_of_help():
+    assert {"digits", "shapes"} <= set(list_tasks())
+    assert all(len(text) > 20 for text in list_tasks().values())
+
+
+@pytest.mark.parametrize(
+    ("names", "templates", "message"),
+    [
+        (("a", "a"), ("{}",), "'a' stand more than once"),
+        (("a", " "), ("{}",), "no empty one"),
+        (("a", "b"), ("a photo",), "exactly one '{}'"),
+        (("a", "b"), ("{} {}",), "exactly one '{}'"),
+    ],
+)
+def test_bad_prompts(names, templates, message):
+    with pytest.raises(DataError, match=message):
+        Task("t", names, templates, train=split(), test=split())
+
+
+def test_labels_outside_the_classes():
+    with pytest.raises(DataError, match=r"labels of t/train must lie in 0 … 1"):
+        Task("t", ("a", "b"), ("{}",), train=split((0, 2)), test=split())
+
+
+def test_split_refuses_other_types_and_sizes():
+    with pytest.raises(DataError, match="uint8"):
+        Split("train", torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]))
+    with pytest.raises(DataError, match="one an image"):
+        Split("train", torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0]))
+
+
+def test_fingerprint_follows_the_pixels():
+    a, b = split(), split()
+    assert a.fingerprint == b.fingerprint
+    b.images[0, 0, 0, 0] = 1
+    assert a.fingerprint != Split("train", b.images, b.labels).fingerprint
+
+
+def test_shapes_settings_are_checked():
+    with pytest.raises(SettingError, match=r"num_classes must lie in 2 … 96 .* but got 97"):
+        load_task("shapes", num_classes=97)
+    with pytest.raises(SettingError, match="pool_size must be at least num_classes"):
+        load_task("shapes", num_classes=10, pool_size=5)

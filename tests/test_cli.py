@@ -1,0 +1,96 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from activekd_lab.config import RunConfig
+from activekd_lab.data import list_tasks
+from activekd_lab.selectors import list_selectors
+
+COMMAND = [sys.executable, "-m", "activekd_lab.cli"]
+TASK = [
+    f"--task-options={option}" for option in ("num_classes=4", "pool_size=80", "test_per_class=5", "val_per_class=2")
+]
+TINY = ["--task", "shapes", *TASK, "--budget", "5", "--steps", "60", "--device", "cpu"]
+
+
+def call(*arguments):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_every_setting_is_a_flag():
+    text = call("run", "--help").stdout
+    assert all(f"--{name.replace('_', '-')}" in text for name in RunConfig.model_fields)
+
+
+def test_a_run_prints_a_line_a_round_and_json_on_request(tmp_path):
+    done = call("run", *TINY, "--rounds", "1", "--store", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("round")] == ["0", "1"]
+    again = json.loads(call("run", *TINY, "--rounds", "1", "--store", str(tmp_path), "--json").stdout)
+    assert [r["labels"] for r in again["rounds"]] == [4, 9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--selector", "pcorset"], "nearest first: pcoreset"),
+        (["--task", "digit"], "nearest first: digits"),
+        (["--rounds", "-2"], "rounds should be greater than or equal to 0, but got -2"),
+        (["--task-options", "num_classes"], "expected name=value, but got 'num_classes'"),
+        (["--steps", "3", "--epochs", "3"], "give one of them"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_failure(arguments, message, tmp_path):
+    done = call("run", *arguments, "--store", str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_registries_are_listed():
+    assert set(json.loads(call("tasks", "--json").stdout)) == set(list_tasks())
+    assert set(json.loads(call("selectors", "--json").stdout)) == {s.name for s in list_selectors()}
+
+
+def test_doctor_finds_this_installation_well():
+    done = call("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert done.returncode == 0, findings
+    assert {"device", "teacher", "student weights", "notebook widgets"} <= {f["check"] for f in findings}
+
+
+def test_doctor_reports_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path / "file" / "below"))
+    done = call("doctor")
+    assert done.returncode == 1
+    assert "FAIL" in done.stdout
+
+
+def test_killed_runs_continue_to_the_same_files(tmp_path):
+    """Kill -9 at three random instants, then let it finish: the bytes of one undisturbed run."""
+    arguments = ["run", *TINY, "--rounds", "6"]
+    assert call(*arguments, "--store", str(tmp_path / "whole")).returncode == 0
+    seed = int.from_bytes(os.urandom(4), "big")
+    rng = random.Random(seed)
+    killed = 0
+    for _ in range(3):
+        process = subprocess.Popen([*COMMAND, *arguments, "--store", str(tmp_path / "cut")], stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(1, 8))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed >= 1
+    assert call(*arguments, "--store", str(tmp_path / "cut")).returncode == 0
+    for name in ("labels.csv", "rounds.jsonl", "config.json"):
+        whole, cut = (next((tmp_path / kind).glob(f"*/{name}")).read_bytes() for kind in ("whole", "cut"))
+        assert whole == cut, f"{name} differs; the instants came from seed {seed}"

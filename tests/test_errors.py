@@ -1,0 +1,17 @@
+from activekd_lab.errors import ActiveKDError, MissingExtraError, UnknownNameError, nearest_first
+
+
+def test_unknown_name_lists_the_nearest_first():
+    message = str(UnknownNameError("selector", "pcorset", ["random", "entropy", "coreset", "pcoreset"]))
+    assert message.startswith("Unknown selector 'pcorset'. Known, nearest first: pcoreset, coreset")
+
+
+def test_nearest_first_keeps_every_name():
+    assert sorted(nearest_first("x", ["b", "a", "xx"])) == ["a", "b", "xx"]
+    assert nearest_first("x", ["b", "a", "xx"])[0] == "xx"
+
+
+def test_a_missing_extra_says_how_to_install_it():
+    error = MissingExtraError("onnx", "export")
+    assert 'pip install "activekd_lab[export]"' in str(error)
+    assert isinstance(error, ActiveKDError)

@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from activekd_lab.config import RunConfig
+from activekd_lab.errors import Cancelled, PoolError, RunFolderError, SettingError, UnknownNameError
+from activekd_lab.loop import ActiveRun, iterate, run
+from activekd_lab.results import load_run
+from activekd_lab.selectors import REGISTRY
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("labels.csv", "rounds.jsonl", "config.json")}
+
+
+def test_a_run_labels_what_its_selector_picks(tiny):
+    active = ActiveRun(RunConfig(**tiny))
+    records = list(active)
+    assert [r.labels for r in records] == [4, 9, 14, 19]
+    assert [len(r.picks) for r in records] == [5, 5, 5, 0]
+    result = active.result()
+    assert result.labeled_ids(1) == [*result.labeled_ids(0), *records[0].picks]
+    truth = active.prepared.task.train.labels
+    assert all(int(truth[label.id]) == label.label for label in result.labels)
+    assert {label.source for label in result.labels} == {"initial", "selector"}
+    assert sorted(map(int, active.view.ids)) == sorted(set(range(80)) - set(result.labeled_ids(3)))
+
+
+def test_radii_fall_and_agree_with_the_next_round_start(tiny):
+    record = next(iter(ActiveRun(RunConfig(**tiny))))
+    radii = record.pick_radii
+    assert len(radii) == 6
+    assert radii[0] == pytest.approx(record.covering_radius)
+    assert list(radii) == sorted(radii, reverse=True)
+
+
+def test_the_same_seed_repeats_and_another_does_not(tiny):
+    a, b = (list(iterate(RunConfig(**tiny))) for _ in range(2))
+    assert [(r.picks, r.accuracy, r.loss) for r in a] == [(r.picks, r.accuracy, r.loss) for r in b]
+    assert a[0].picks != next(iterate(RunConfig(**tiny, seed=1))).picks
+
+
+@pytest.mark.parametrize("selector", sorted(REGISTRY))
+@pytest.mark.parametrize("method", ["dho", "ce"])
+def test_every_selector_runs_in_the_loop(tiny, selector, method):
+    result = run(RunConfig(**tiny | {"selector": selector, "method": method, "rounds": 1}))
+    assert len(set(result.labeled_ids(1))) == 9
+
+
+@pytest.mark.parametrize("method", ["single_head", "kd"])
+def test_other_methods_run(tiny, method):
+    assert 0 <= run(RunConfig(**tiny | {"method": method, "rounds": 0})).final_accuracy <= 1
+
+
+def test_training_the_whole_network_on_fresh_views(tiny):
+    config = RunConfig(**tiny | {"backbone": "small_cnn", "image_size": 32, "rounds": 1, "steps": 3})
+    active = ActiveRun(config)
+    assert active.config.freeze_backbone is False
+    a = [r.loss for r in active]
+    assert a == [r.loss for r in ActiveRun(config)]
+
+
+def test_a_run_on_disk_is_what_it_was_in_memory(tiny, tmp_path):
+    stored = run(RunConfig(**tiny), store=tmp_path)
+    kept = run(RunConfig(**tiny))
+    again = load_run(stored.folder)
+    assert again.records == stored.records
+    assert again.labels == kept.labels
+    assert [r.accuracy for r in kept.records] == [r.accuracy for r in again.records]
+    np.testing.assert_array_equal(again.probabilities(2), kept.probabilities(2))
+    np.testing.assert_allclose(again.probabilities(2).sum(1), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize("rounds_done", [0, 1, 2])
+def test_a_cancelled_run_continues_to_the_same_bytes(tiny, tmp_path, rounds_done):
+    whole = run(RunConfig(**tiny), store=tmp_path / "whole")
+    active = ActiveRun(RunConfig(**tiny), store=tmp_path / "cut", cancel=lambda: len(active.records) > rounds_done)
+    with pytest.raises(Cancelled):
+        list(active)
+    assert len(load_run(active.folder.path).records) == rounds_done + 1
+    resumed = run(RunConfig(**tiny), store=tmp_path / "cut")
+    assert files(resumed.folder) == files(whole.folder)
+
+
+def test_labels_of_an_unfinished_round_are_dropped(tiny, tmp_path):
+    """A kill between writing the labels and writing the record must not count the labels."""
+    whole = run(RunConfig(**tiny), store=tmp_path / "whole")
+    cut = run(RunConfig(**tiny), store=tmp_path / "cut")
+    rounds = cut.folder / "rounds.jsonl"
+    rounds.write_text("".join(rounds.read_text().splitlines(keepends=True)[:2]))
+    assert files(run(RunConfig(**tiny), store=tmp_path / "cut").folder) == files(whole.folder)
+
+
+def test_a_finished_run_is_only_read(tiny, tmp_path):
+    first = run(RunConfig(**tiny), store=tmp_path)
+    active = ActiveRun(RunConfig(**tiny), store=tmp_path)
+    assert tuple(active) == first.records
+    assert active.student is None
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"task": "shape", "task_options": {}}, UnknownNameError, "Unknown task 'shape'"),
+        ({"selector": "pcorset"}, UnknownNameError, "nearest first: pcoreset"),
+        ({"teacher": "RN50/opnai"}, UnknownNameError, "RN50/openai"),
+        ({"backbone": "smallcnn"}, UnknownNameError, "nearest first: small_cnn"),
+        ({"task_options": {"classes": 3}}, UnknownNameError, "num_classes"),
+        ({"selector_options": {"nope": 3}}, SettingError, "no option 'nope'"),
+        ({"backbone": "small_cnn", "freeze_backbone": True}, SettingError, "needs pretrained weights"),
+        (
+            {"rounds": 20},
+            PoolError,
+            r"4 initial labels and 20 rounds × 5 exceed the pool of 80 images; at most 15 rounds",
+        ),
+    ],
+)
+def test_bad_input_is_refused_before_training(tiny, tmp_path, change, error, message):
+    with pytest.raises(error, match=message):
+        ActiveRun(RunConfig(**tiny | change), store=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_store_that_cannot_be_written(tiny, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        run(RunConfig(**tiny), store=tmp_path / "file")
+
+
+def test_the_selector_never_sees_a_hidden_label(tiny):
+    active = ActiveRun(RunConfig(**tiny | {"rounds": 0}))
+    list(active)
+    seen = {name: getattr(active.view, name) for name in active.view.__dataclass_fields__}
+    assert all(value is None or isinstance(value, torch.Tensor | int) for value in seen.values())
+    assert seen["labeled_labels"].shape == (4,)

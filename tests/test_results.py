@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from activekd_lab.errors import RunFolderError
+from activekd_lab.results import Label, RoundRecord, RunFolder, RunResult, load_run
+
+RECORD = RoundRecord(
+    round=0, labels=2, accuracy=0.5, ce_accuracy=0.4, kd_accuracy=0.3, class_accuracy=(0.5, 0.5), classes_covered=2,
+    covering_radius=0.9, mean_distance=0.4, picks=(3, 1), pick_radii=(0.9, 0.8, 0.7), loss=1.25, seconds={"train": 0.5},
+)  # fmt: skip
+HEADER = {"teacher_accuracy": 0.4, "class_names": ["a", "b"], "provenance": {}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder(tmp_path / "run", {"task": "t", "seed": 0}, HEADER)
+    made.write_labels([Label(5, 0, 0, "initial"), Label(6, 1, 0, "initial"), Label(3, 1, 1, "selector")])
+    made.append(RECORD)
+    made.append(replace(RECORD, round=1, labels=4, picks=(), pick_radii=()))
+    return made
+
+
+def test_a_record_survives_json_without_its_wall_times():
+    assert RoundRecord.from_json(RECORD.to_json()) == replace(RECORD, seconds={})
+
+
+def test_what_was_written_is_read_back(folder):
+    assert folder.records()[0] == RECORD
+    assert [label.id for label in folder.labels()] == [5, 6, 3]
+    result = load_run(folder.path)
+    assert result.labeled_ids(0) == [5, 6]
+    assert result.labeled_ids(1) == [5, 6, 3]
+    assert result.teacher_accuracy == 0.4
+
+
+def test_the_same_configuration_reopens_and_another_is_refused(folder):
+    RunFolder(folder.path, {"task": "t", "seed": 0}, HEADER)
+    before = (folder.path / "config.json").read_bytes()
+    with pytest.raises(RunFolderError, match=r"another configuration \(seed=0 there, 1 here\)"):
+        RunFolder(folder.path, {"task": "t", "seed": 1}, HEADER)
+    assert (folder.path / "config.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(RunFolderError, match=r"holds holiday\.jpg but no config\.json"):
+        RunFolder(tmp_path, {}, HEADER)
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200])
+def test_a_truncated_file_is_refused_and_left_as_it_is(folder, cut):
+    path = folder.path / "rounds.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    before = path.read_bytes()
+    with pytest.raises(RunFolderError, match=r"Line 2 of .*rounds\.jsonl is damaged or cut short; nothing was changed"):
+        folder.records()
+    assert path.read_bytes() == before
+
+
+def test_a_newer_format_is_refused(folder):
+    path = folder.path / "config.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(RunFolderError, match="newer activekd_lab"):
+        load_run(folder.path)
+
+
+def test_damaged_labels_are_refused(folder):
+    (folder.path / "labels.csv").write_text("id,label,round,source\n5,0,0,nobody\n")
+    with pytest.raises(RunFolderError, match="nobody"):
+        folder.labels()
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        RunFolder(tmp_path / "file" / "run", {}, HEADER)
+
+
+def test_predictions_and_frame(folder):
+    folder.write_predictions(0, np.full((4, 2), 0.5, dtype=np.float32))
+    result = load_run(folder.path)
+    assert result.probabilities(0).shape == (4, 2)
+    with pytest.raises(RunFolderError, match="save_predictions=True"):
+        result.probabilities(1)
+    frame = replace(result, config={"task": "t", "selector": "s", "method": "dho", "seed": 0}).frame()
+    assert list(frame["labels"]) == [2, 4]
+    assert frame["seconds_train"].tolist() == [0.5, 0.5]
+    assert isinstance(result, RunResult)

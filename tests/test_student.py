@@ -1,0 +1,79 @@
+import pytest
+import torch
+
+from activekd_lab.errors import SettingError, UnknownNameError
+from activekd_lab.student import DualHeadStudent, StudentOutput, build_backbone, list_backbones
+
+IMAGES = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_mixing_formula_in_both_papers_conventions():
+    ce, kd = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    out = StudentOutput(ce, kd, torch.zeros(1, 1))
+    expected = 0.3 * ce.softmax(1) + 0.7 * (kd / 2).softmax(1)
+    torch.testing.assert_close(out.probabilities(ce_weight=0.3, kd_temperature=2.0), expected)
+    torch.testing.assert_close(out.probabilities(ce_weight=1.0), ce.softmax(1))  # DHO's α = 1: labels only
+    torch.testing.assert_close(out.probabilities(ce_weight=0.0), kd.softmax(1))  # released PCoreSet code's α = 1
+
+
+def test_a_single_head_has_nothing_to_mix():
+    out = DualHeadStudent("small_cnn", 4, single_head=True).eval()(IMAGES)
+    assert out.kd_logits is out.ce_logits
+    torch.testing.assert_close(out.probabilities(ce_weight=0.3, kd_temperature=3.0), out.ce_logits.softmax(1))
+    assert StudentOutput.cat([out[:1], out[1:]]).kd_logits.shape == (3, 4)
+
+
+@pytest.mark.parametrize("bad", [{"ce_weight": -0.1}, {"kd_temperature": 0.0}])
+def test_mixing_outside_its_range(bad):
+    with pytest.raises(SettingError, match=next(iter(bad))):
+        StudentOutput(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 1)).probabilities(**bad)
+
+
+@pytest.mark.parametrize("backbone", list_backbones())
+def test_every_backbone_gives_finite_logits_and_the_same_start_from_the_same_generator(backbone):
+    def start():
+        return DualHeadStudent(backbone, 5, generator=torch.Generator().manual_seed(3)).eval()
+
+    before = torch.get_rng_state()
+    a, b = start(), start()
+    assert torch.equal(before, torch.get_rng_state())
+    out = a(IMAGES)
+    assert out.ce_logits.shape == out.kd_logits.shape == (3, 5)
+    assert bool(out.ce_logits.isfinite().all())
+    torch.testing.assert_close(out.ce_logits, b(IMAGES).ce_logits)
+
+
+def test_a_frozen_backbone_trains_only_projection_and_heads():
+    student = DualHeadStudent("efficientnet_lite0", 5, freeze_backbone=True, projection_dim=16)
+    student.train()
+    before = [buffer.clone() for buffer in student.backbone.buffers()]
+    out = student(IMAGES)
+    assert out.features.shape == (3, 16)
+    trained = {name.split(".")[0] for name, p in student.named_parameters() if p.requires_grad}
+    assert trained == {"projection", "ce_head", "kd_head"}
+    assert all(torch.equal(x, y) for x, y in zip(before, student.backbone.buffers(), strict=True))
+
+
+def test_images_as_bytes_or_as_fractions_are_the_same():
+    student = DualHeadStudent("small_cnn", 3).eval()
+    torch.testing.assert_close(student(IMAGES).ce_logits, student(IMAGES.float() / 255).ce_logits)
+
+
+def test_imagenet_weights_are_the_real_ones():
+    """Pretrained features differ from random ones, and the classifier that came with them knows 1,000 classes."""
+    real = build_backbone("efficientnet_lite0").requires_grad_(False)
+    other = build_backbone("efficientnet_lite0", pretrained=False).requires_grad_(False)
+    assert real.num_features == 1280
+    assert float((real.body.conv_stem.weight - other.body.conv_stem.weight).abs().mean()) > 0.01
+    assert float(real.body.bn1.running_var.std()) > 0.01  # statistics of real images, not the initial ones
+
+
+def test_bad_arguments():
+    with pytest.raises(UnknownNameError, match="nearest first: small_cnn"):
+        DualHeadStudent("small_cn", 3)
+    with pytest.raises(SettingError, match="projection_dim has an effect only"):
+        DualHeadStudent("small_cnn", 3, projection_dim=8)
+    with pytest.raises(SettingError, match="no pretrained weights"):
+        build_backbone("small_cnn", pretrained=True)
+    with pytest.raises(SettingError, match="num_classes must be 2 or more"):
+        DualHeadStudent("small_cnn", 1)
