@@ -85,6 +85,7 @@ def map_figure(data: ProbabilityMap, shown: MapRound) -> go.Figure:
     return fig
 
 
+_HALO = dict(color="white", width=1)
 _COLORBAR: dict[str, Any] = dict(
     title=dict(text="uncertainty<br>(entropy / log C)", font_size=11),
     len=0.35, y=0, yanchor="bottom", x=1, tickvals=[0, 0.5, 1],
@@ -106,19 +107,29 @@ def caption(shown: MapRound) -> str:
 
 def traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
     """Return the map's traces for a round: backdrop, pool, labelled, picks and the corner's text."""
+    return [*pool_traces(data, shown), *pick_traces(data, shown)]
+
+
+def pool_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
+    """Return the traces that change with the round: backdrop, pool and labelled."""
     pool = dict(size=4.5, opacity=0.75, color=shown.entropy[data.hovered], coloraxis="coloraxis")
     back = dict(size=3, opacity=0.4, color=shown.entropy[data.backdrop], coloraxis="coloraxis")
-    halo = dict(color="white", width=1)
-    label = dict(symbol="diamond", size=8, color=_round_colors(shown.labeled_round), line=halo)
-    pick = dict(symbol="circle", size=13, color=theme.VERMILLION, line=halo)
-    numbers = [str(i + 1) if i < _NUMBERED else "" for i in range(len(shown.picks))]
-    text = dict(text=numbers, textfont=dict(color="white", size=10), textposition="middle center")
+    label = dict(symbol="diamond", size=8, color=_round_colors(shown.labeled_round), line=_HALO)
     return [
         go.Scattergl(**_at(shown, data.backdrop), mode="markers", marker=back, hoverinfo="skip", showlegend=False),
         go.Scattergl(**_at(shown, data.hovered), **_hover(data, shown, data.hovered), mode="markers", marker=pool,
                      name="pool", showlegend=False),
         go.Scattergl(**_at(shown, shown.labeled), **_hover(data, shown, shown.labeled), mode="markers", marker=label,
                      name="labelled (light: early, dark: late)"),
+    ]  # fmt: skip
+
+
+def pick_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
+    """Return the traces that change with the selection: picks and the corner's text."""
+    pick = dict(symbol="circle", size=13, color=theme.VERMILLION, line=_HALO)
+    numbers = [str(i + 1) if i < _NUMBERED else "" for i in range(len(shown.picks))]
+    text = dict(text=numbers, textfont=dict(color="white", size=10), textposition="middle center")
+    return [
         go.Scattergl(**_at(shown, shown.picks), **_pick_hover(data, shown), mode="markers+text", marker=pick, **text,
                      name="next picks, in order"),
         go.Scatter(x=[0], y=[1], xaxis="x2", yaxis="y2", mode="text", text=[caption(shown)], hoverinfo="skip",

@@ -1,0 +1,28 @@
+"""Interactive views for notebooks: each is a thin face over a state that also works without a front end."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from activekd_lab.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from activekd_lab.widgets.explorer import SelectionExplorer
+    from activekd_lab.widgets.selection import SelectionState
+
+__all__ = ["SelectionExplorer", "SelectionState"]
+
+_HOME = {"SelectionExplorer": "explorer", "SelectionState": "selection"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(str(UnknownNameError("name in activekd_lab.widgets", name, _HOME)))
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

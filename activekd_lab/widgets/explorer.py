@@ -1,0 +1,216 @@
+"""SelectionExplorer: move the budget, the selector or the round, and see the picks and what they cover."""
+
+# ruff: noqa: C408  (Plotly and ipywidgets settings read best as keyword arguments)
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from activekd_lab.errors import ActiveKDError, SettingError
+from activekd_lab.plots import theme
+from activekd_lab.plots.gallery import Picks, picks_of
+from activekd_lab.plots.map_data import MapRound, ProbabilityMap, map_round, sample
+from activekd_lab.plots.maps import map_figure, pick_traces, pool_traces
+from activekd_lab.plots.projection import ProjectionName, fit_projection
+from activekd_lab.results import RunResult
+from activekd_lab.widgets.base import Explorer
+from activekd_lab.widgets.panels import hover_card, pick_panel, row, words
+from activekd_lab.widgets.runner import Array, Runner, run_selector, selector_names
+from activekd_lab.widgets.selection import SelectionState
+from activekd_lab.widgets.sources import array_source, check_pool, run_source
+
+_MOVING = 3  # traces before this one change with the round only
+_DATA = ("x", "y", "text", "hovertext", "customdata")
+UNCERTAINTY, DISTANCE = "uncertainty", "distance to the nearest label"
+
+
+class SelectionExplorer(Explorer):
+    """Sliders and a map: which images does a selector ask for, and what do they cover?
+
+    Args:
+        task: the task whose training images and class names are shown.
+        source: a run that kept its predictions, or (N, C) float probabilities of the training split.
+        labeled_ids: (L,) ids to start from; only beside an array, a run brings its own.
+        features: (N, D) features, for selectors that compare features; without them those are not offered.
+        round: where to start, by default the last round that picked.
+        budget: where to start, by default as many as there are classes.
+        selector: who picks first.
+        seed: of the selector's random draws.
+        projection: how the map is drawn, see `plots.probability_map`.
+        runner: asks the selectors; exchange it to explore one of your own.
+
+    Raises:
+        SettingError: shapes that do not fit, or a setting without effect.
+        RunFolderError: the run kept no predictions.
+    """
+
+    def __init__(
+        self,
+        task: Any,
+        source: RunResult | Array,
+        *,
+        labeled_ids: Array | None = None,
+        features: Array | None = None,
+        round: int | None = None,
+        budget: int | None = None,
+        selector: str = "pcoreset",
+        seed: int = 0,
+        projection: ProjectionName | None = None,
+        runner: Runner = run_selector,
+    ) -> None:
+        self.class_names: tuple[str, ...] = tuple(task.class_names)
+        self.images, self.labels = np.asarray(task.train.images), np.asarray(task.train.labels)
+        features = None if features is None else np.ascontiguousarray(features, dtype=np.float32)
+        if isinstance(source, RunResult):
+            if labeled_ids is not None:
+                raise SettingError("labeled_ids has no effect beside a run, which brings its own; leave it out.")
+            load, rounds = run_source(source, self.labels, features), [r.round for r in source.records]
+            round = max((r.round for r in source.records if r.picks), default=rounds[-1]) if round is None else round
+        else:
+            load, rounds = array_source(source, labeled_ids, self.labels, features), [0]
+        check_pool(load(rounds[-1]), len(self.labels), len(self.class_names))
+        self.state = SelectionState(
+            load, self.labels, rounds, round=round, selector=selector,
+            budget=budget or len(self.class_names), seed=seed, runner=runner,
+        )  # fmt: skip
+        self.projection = fit_projection(load(rounds[-1]).probabilities, projection)
+        self.color, self.selectors = UNCERTAINTY, _offered(selector, features is not None, runner)
+        self._seen: MapRound | None = None
+        self._hovered, self._backdrop = sample(len(self.labels))
+
+    def takeaway(self) -> str:
+        """Say in words what the picks changed."""
+        return self.state.takeaway()
+
+    def figure(self) -> go.Figure:
+        """Return the map of the current state, without controls."""
+        return map_figure(self._map(), self._shown())
+
+    def picks(self) -> Picks:
+        """Return the current picks with true class, the student's answer and distance to the nearest label."""
+        arrays = self.state.arrays
+        return picks_of(
+            arrays.probabilities, self.labels, self.state.selection.picks, arrays.labeled_ids, self.state.round
+        )
+
+    def _map(self) -> ProbabilityMap:
+        name = f"{self.state.selector} picks {len(self.state.selection.picks)}"
+        return ProbabilityMap(name, self.class_names, self.projection, self._hovered, self._backdrop, (), None)
+
+    def _shown(self) -> MapRound:
+        """Return the map of the current state; the round's own part is kept until the round changes."""
+        arrays, selection = self.state.arrays, self.state.selection
+        if self._seen is None or self._seen.round != arrays.round:
+            start, none = np.zeros(len(arrays.labeled_ids), dtype=np.int64), np.empty(0, dtype=np.int64)
+            self._seen = map_round(
+                self.projection, arrays.probabilities, arrays.labeled_ids, start, none, none, arrays.round
+            )
+        shown = self._seen._replace(picks=selection.picks, radii=selection.radii)
+        return shown if self.color == UNCERTAINTY else shown._replace(entropy=selection.distance.astype(np.float32))
+
+    def _build(self) -> Any:
+        return _View(self).box
+
+
+def _offered(selector: str, with_features: bool, runner: Runner) -> list[str]:
+    """Return the selectors of the menu; a runner of one's own knows at least the one it starts with."""
+    names = selector_names(with_features=with_features) if runner is run_selector else []
+    return list(dict.fromkeys([*names, selector]))
+
+
+class _View:
+    """The ipywidgets side: reads controls into the state, writes the state into traces. No decisions of its own."""
+
+    def __init__(self, explorer: SelectionExplorer) -> None:
+        self._explorer, self._state = explorer, explorer.state
+        self.map = go.FigureWidget(explorer.figure())
+        self.map.update_layout(
+            height=620, width=None, autosize=True, uirevision="stay", coloraxis_colorbar_title_text=""
+        )
+        self.radius = go.FigureWidget(_radius_figure())
+        self._make_controls()
+        self._draw()
+        self.map.data[1].on_hover(self._on_hover)
+        side = _column([self.words, self.radius, self.card], width="300px", flex="1 1 280px")
+        controls = row(self.budget, self.selector, self.round, self.color)
+        self.box = _column([controls, row(_column([self.map], flex="3 1 460px", min_width="0"), side), self.gallery])
+
+    def _make_controls(self) -> None:
+        import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
+
+        state, wide = self._state, dict(style={"description_width": "70px"}, continuous_update=False)
+        top = min(len(state.arrays.unlabeled_ids), max(200, state.budget))
+        self.budget = w.IntSlider(state.budget, 1, top, description="budget", **wide)
+        self.round = w.SelectionSlider(options=state.rounds, value=state.round, description="round", **wide)
+        self.selector = w.Dropdown(options=self._explorer.selectors, value=state.selector, description="selector")
+        self.color = w.Dropdown(options=[UNCERTAINTY, DISTANCE], description="colour")
+        self.words, self.card, self.gallery = w.HTML(), w.HTML(), w.HTML()
+        self.round.layout.display = "none" if len(state.rounds) == 1 else None
+        for control in (self.budget, self.round, self.selector, self.color):
+            control.observe(self._on_change, names="value")
+
+    def _on_change(self, change: dict[str, Any]) -> None:
+        before = self._state.round
+        self._explorer.color = self.color.value
+        try:
+            self._state.update(budget=self.budget.value, round=self.round.value, selector=self.selector.value)
+        except ActiveKDError as error:
+            self.words.value = words(str(error))
+            return
+        self._draw(round_changed=self._state.round != before, recolour=change["owner"] is self.color)
+
+    def _draw(self, *, round_changed: bool = False, recolour: bool = False) -> None:
+        """Write the state into the figures: only what changed travels to the page."""
+        explorer, selection = self._explorer, self._state.selection
+        data, shown = explorer._map(), explorer._shown()
+        with self.map.batch_update():
+            if round_changed:
+                _replace(self.map.data[:_MOVING], pool_traces(data, shown))
+            elif recolour or explorer.color == DISTANCE:
+                for trace, ids in zip(self.map.data, (data.backdrop, data.hovered), strict=False):
+                    trace.marker.color = shown.entropy[ids]
+            _replace(self.map.data[_MOVING:], pick_traces(data, shown))
+            self.map.layout.title.text = f"Probability map: {data.name}"
+            self.map.layout.coloraxis.cmax = 1 if explorer.color == UNCERTAINTY else float(selection.radii[0])
+        self._draw_radii()
+        self.words.value = words(explorer.takeaway())
+        self.gallery.value = pick_panel(explorer.picks(), explorer.images, explorer.class_names)
+
+    def _draw_radii(self) -> None:
+        selection = self._state.selection
+        with self.radius.batch_update():
+            for line, values in zip(self.radius.data, (selection.radii, selection.means), strict=True):
+                line.update(x=np.arange(len(values)), y=values.astype(np.float32))
+
+    def _on_hover(self, trace: Any, points: Any, _: Any) -> None:
+        if points.point_inds:
+            i = points.point_inds[0]
+            self.card.value = hover_card(self._explorer.images[trace.customdata[i]], trace.hovertext[i])
+
+
+def _replace(old: Any, new: Any) -> None:
+    """Move traces to new data; look and names stay."""
+    for trace, other in zip(old, new, strict=False):
+        for key in _DATA:
+            if trace[key] is not None:
+                trace[key] = other[key]
+        if trace.type == "scattergl":
+            trace.marker.color = other.marker.color
+
+
+def _radius_figure() -> go.Figure:
+    fig = theme.figure("", x="picks", height=230)
+    for name, color, dash in (("covering radius", theme.VERMILLION, "solid"), ("mean distance", theme.BLUE, "dash")):
+        fig.add_trace(go.Scatter(name=name, mode="lines", line=dict(color=color, dash=dash, width=2.2)))
+    return fig.update_layout(
+        margin=dict(l=40, r=8, t=8, b=40), legend=dict(y=1.02, yanchor="bottom"), yaxis_rangemode="tozero"
+    )
+
+
+def _column(children: list[Any], **layout: str) -> Any:
+    from ipywidgets import Layout, VBox  # noqa: PLC0415  (slow import, only for a front end)
+
+    return VBox(children, layout=Layout(**layout))
