@@ -8,11 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from activekd_lab.errors import SettingError
+from activekd_lab.plots import theme
 from activekd_lab.plots.distances import entropy_share
 from activekd_lab.plots.gallery import Picks, gallery_captions, gallery_figure, gallery_images
 from activekd_lab.plots.groups import Array
+from activekd_lab.plots.maps import shorten
 
-_COLUMNS = 8
+_COLUMNS, _LETTERS = 8, 20
 
 
 def predictions_data(probabilities: Array, labels: Array, ids: Sequence[int]) -> Picks:
@@ -58,9 +60,21 @@ def prediction_gallery(
     fig = gallery_figure(f"{title}: {right} of {len(data.ids)} right", -(-len(data.ids) // _COLUMNS))
     text = "below each image: true class, the answer (✓ or ✗), its uncertainty from 0 to 1"
     captions = gallery_captions(data, class_names)
-    captions.hovertext = [
-        f"image {i}<br>true: {class_names[t]}<br>answer: {class_names[a]}, {c:.0%}"
-        for i, t, a, c in zip(data.ids, data.true, data.predicted, data.confidence, strict=True)
-    ]
-    fig.add_trace(captions)
+    fig.add_trace(captions.update(text=_texts(data, class_names), hovertext=_hover(data, class_names)))
     return fig.update_layout(images=gallery_images(data, np.asarray(images)), title_subtitle_text=text)
+
+
+def _texts(data: Picks, class_names: Sequence[str]) -> list[str]:
+    """Return the text below each image; longer than in a gallery of picks, since the names are the point here."""
+    found = []
+    for truth, answer, entropy in zip(data.true, data.predicted, data.entropy, strict=True):
+        sign, color = ("✓", theme.GREEN) if truth == answer else ("✗", theme.VERMILLION)
+        mark = f'<span style="color:{color}">{sign}</span>'
+        names = [shorten(class_names[c], _LETTERS) for c in (truth, answer)]
+        found.append(f"<b>{names[0]}</b><br>{mark} {names[1]}<br>{entropy:.2f}")
+    return found
+
+
+def _hover(data: Picks, class_names: Sequence[str]) -> list[str]:
+    rows = zip(data.ids, data.true, data.predicted, data.confidence, strict=True)
+    return [f"image {i}<br>true: {class_names[t]}<br>answer: {class_names[a]}, {c:.0%}" for i, t, a, c in rows]

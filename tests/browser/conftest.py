@@ -109,7 +109,8 @@ _START = """() => { window.allCellsRan = false;
   window.jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.allCellsRan = true; }); }"""
 _PROBLEMS = f"""() => {{ {_CELLS}
   const outputs = cells.filter(c => c.type === 'code').flatMap(c => c.outputs.toJSON());
-  return [outputs.filter(o => o.output_type === 'error').map(o => [o.ename + ': ' + o.evalue, ...o.traceback].join('\\n')),
+  const errors = outputs.filter(o => o.output_type === 'error');
+  return [errors.map(o => [o.ename + ': ' + o.evalue, ...o.traceback].join('\\n')),
     outputs.filter(o => o.name === 'stderr').map(o => [].concat(o.text).join(''))]; }}"""
 _FIND_CELL = f"text => {{ {_CELLS} return cells.findIndex(c => c.sharedModel.getSource().includes(text)); }}"
 

@@ -1,0 +1,103 @@
+"""The notebooks come from their sources, and every notebook has the agreed form."""
+
+import ast
+import re
+import shutil
+import sys
+
+import nbformat
+import pytest
+
+from activekd_lab.notebooks import declarations
+
+OBJECTIVES, LEARNED = "**After this notebook you can**", "## What we learned"
+
+
+@pytest.fixture
+def copied(builder, tmp_path, monkeypatch):
+    """The builder, working on a copy of the notebooks' folder."""
+    shutil.copytree(builder.FOLDER, tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    monkeypatch.setattr(builder, "FOLDER", tmp_path / "notebooks")
+    return builder
+
+
+def test_there_are_notebooks_and_none_differs_from_its_source(builder):
+    assert builder.sources()
+    assert builder.drifted() == []
+
+
+def test_a_changed_source_a_changed_notebook_and_a_stranger_are_seen(copied):
+    source, *_ = copied.sources()
+    source.write_text(source.read_text("utf-8") + "\n# %%\n1 + 1\n", "utf-8")
+    (copied.FOLDER / "stray.ipynb").write_text("{}")
+    assert copied.drifted() == [copied.target(source), copied.FOLDER / "stray.ipynb"]
+    copied.target(source).write_text(copied.build(source), "utf-8")
+    assert copied.drifted() == [copied.FOLDER / "stray.ipynb"]
+
+
+def test_check_exits_with_one_and_names_the_notebook(copied, monkeypatch, capsys):
+    notebook = copied.target(copied.sources()[0])
+    notebook.write_text(notebook.read_text("utf-8").replace("print", "prnt"), "utf-8")
+    monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
+    assert copied.main() == 1
+    assert f"{notebook} differs from its source" in capsys.readouterr().out
+
+
+def test_the_same_cell_twice_gets_two_ids_and_building_twice_gives_the_same(copied, tmp_path):
+    source = tmp_path / "twice.py"
+    source.write_text("# %%\n1 + 1\n\n# %%\n1 + 1\n")
+    cells = nbformat.reads(copied.build(source), as_version=4).cells
+    assert cells[0].id != cells[1].id
+    assert copied.build(source) == copied.build(source)
+
+
+def test_cells_are_short_and_carry_no_output(notebook):
+    for cell in _read(notebook).cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 15, cell.source
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+def test_there_is_no_logic_in_the_cells(notebook):
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While, ast.Try)
+    for cell in _code(notebook):
+        assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, kinds)], cell.source
+
+
+def test_header_and_footer_have_the_agreed_parts(notebook):
+    texts = [cell.source for cell in _read(notebook).cells if cell.cell_type == "markdown"]
+    for part in ("**Question.**", OBJECTIVES, "**You need**", "**Time and memory**"):
+        assert part in texts[0]
+    assert "MEASURED" not in texts[0]
+    assert LEARNED in texts[-1]
+    assert "**Next.**" in texts[-1]
+    assert _points(texts[0], OBJECTIVES) == _points(texts[-1], LEARNED) > 1
+
+
+def test_parameters_are_builtin_types_with_help_and_a_profile(notebook):
+    (cell,) = [cell for cell in _code(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    found = declarations(cell.source)
+    assert len(found) == len(cell.source.splitlines()), "every line is a parameter"
+    assert all(parameter.help for parameter in found)
+    assert "profile" in {parameter.name for parameter in found}
+
+
+def test_the_notebook_starts_the_clock_reads_its_parameters_and_writes_its_result(notebook):
+    sources = [cell.source for cell in _code(notebook)]
+    assert "notebooks.start()" in sources[0]
+    assert "notebooks.read_parameters(globals()" in sources[2]
+    assert "notebooks.finish(" in sources[-1]
+
+
+def _read(notebook):
+    return nbformat.read(notebook, as_version=4)
+
+
+def _code(notebook):
+    return [cell for cell in _read(notebook).cells if cell.cell_type == "code"]
+
+
+def _points(text, heading):
+    """Count the numbered points below a heading."""
+    return len(re.findall(r"^\d+\. ", text.split(heading)[1], re.MULTILINE))
