@@ -1,6 +1,6 @@
 """Teachers: any open_clip model as an image encoder, and the zero-shot head made from class names.
 
-The costly part, the embeddings, is computed once per (weights, split) and cached on disk.
+The costly part, the embeddings, is computed once per (weights, preprocessing, precision, split) and cached on disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from PIL import Image
@@ -19,13 +19,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
-from activekd_lab.data.store import cached_tensor
-from activekd_lab.data.task import Split, Task, check_prompts
-from activekd_lab.errors import ModelFilesError, SettingError, UnknownNameError, nearest_first
+from activekd_lab.data.cache import cached_rows
+from activekd_lab.data.prompts import build_prompts
+from activekd_lab.data.task import Split, Task
+from activekd_lab.errors import ModelFilesError, NonFiniteError, SettingError, UnknownNameError, nearest_first
 
 BUNDLED = Path(__file__).parent / "assets" / "teacher"
 _FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 _BATCH = 256
+_CHUNK = 8 * _BATCH  # images between two writes of the cache: what a kill costs at most
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Average = Literal["normalized", "embeddings"]
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -48,6 +52,33 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device(device)
 
 
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return the arithmetic of a teacher: "auto" is fp16 on CUDA (as CLIP's own code runs), fp32 elsewhere.
+
+    Raises:
+        SettingError: fp16 without a GPU.
+    """
+    if precision not in get_args(Precision):
+        raise UnknownNameError("precision", precision, get_args(Precision))
+    if precision == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if precision == "fp16" and device.type == "cpu":
+        raise SettingError("precision='fp16' needs a GPU; use 'fp32' (or 'bf16') on the CPU.")
+    return precision
+
+
+class TeacherHead(Protocol):
+    """What turns embeddings into a teacher's opinion: zero-shot or fitted on few labels (`fewshot`)."""
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Return (N, C) logits of (N, D) unit embeddings."""
+        ...
+
+    def probabilities(self, embeddings: Tensor) -> Tensor:
+        """Return (N, C) probabilities of (N, D) unit embeddings."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ZeroShotHead:
     """Class weights from text: `logits = scale · embedding · text + bias`.
@@ -56,11 +87,14 @@ class ZeroShotHead:
         text: (C, D) unit rows, one a class.
         scale: the model's learned logit scale (100 for CLIP).
         bias: the model's logit bias (SigLIP), else 0.
+        raw_text: (C, D) text embeddings averaged before any normalisation, where CLAP starts; None where `text` was
+            not made from prompts.
     """
 
     text: Tensor
     scale: float
     bias: float = 0.0
+    raw_text: Tensor | None = None
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Return (N, C) logits of (N, D) unit embeddings."""
@@ -78,15 +112,19 @@ class Teacher:
         name: as given to `load_teacher`.
         model: the open_clip model on `device`.
         preprocess: open_clip's transform from a PIL image to a (3, S, S) tensor.
+        precision: "fp32", or the type that matrix products run in: "bf16" or "fp16". Weights stay float32.
     """
 
-    def __init__(self, name: str, model: Any, preprocess: Callable[[Image.Image], Tensor], tokenizer: Any) -> None:
-        self.name, self.model, self.preprocess, self.tokenizer = (
-            name,
-            model.eval().requires_grad_(False),
-            preprocess,
-            tokenizer,
-        )
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        preprocess: Callable[[Image.Image], Tensor],
+        tokenizer: Any,
+        precision: str = "fp32",
+    ) -> None:
+        self.name, self.model = name, model.eval().requires_grad_(False)
+        self.preprocess, self.tokenizer, self.precision = preprocess, tokenizer, precision
 
     @property
     def device(self) -> torch.device:
@@ -110,34 +148,62 @@ class Teacher:
         """Return (N, D) float32 embeddings of length 1, on the CPU.
 
         Args:
-            images: a split (its embeddings are cached on disk), or PIL images (they are not).
-            progress: called with (done, total) after each batch.
+            images: a split (its embeddings are cached on disk, and a killed call continues), or PIL images (neither).
+            progress: called with (done, total) after each batch of PIL images or each cached chunk of a split.
         """
         if not isinstance(images, Split):
-            return self._encode(len(images), lambda i: images[i].convert("RGB"), progress)
+            return self._encode(range(len(images)), lambda i: images[i].convert("RGB"), progress)
 
         def image(i: int) -> Image.Image:
             return Image.fromarray(images.images[i].permute(1, 2, 0).numpy())
 
-        key = (self.fingerprint, repr(self.preprocess), images.fingerprint)
-        return cached_tensor("embeddings", key, lambda: self._encode(len(images), image, progress))
+        return cached_rows(
+            "embeddings",
+            self.cache_key(images, "plain"),
+            len(images),
+            lambda ids: self._encode(ids, image, None),
+            chunk=_CHUNK,
+            about=f"{self.name}, {images.name}",
+            progress=progress,
+        )
+
+    def cache_key(self, split: Split, view: str) -> dict[str, str]:
+        """Return all that determines the embeddings of one view of a split."""
+        return {
+            "weights": self.fingerprint,
+            "preprocess": repr(self.preprocess),
+            "precision": self.precision,
+            "split": split.fingerprint,
+            "view": view,
+        }
 
     def _encode(
-        self, count: int, image: Callable[[int], Image.Image], progress: Callable[[int, int], None] | None
+        self, ids: range, image: Callable[[int], Image.Image], progress: Callable[[int, int], None] | None
     ) -> Tensor:
         parts = []
-        for start in range(0, count, _BATCH):
-            ids = range(start, min(start + _BATCH, count))
-            batch = torch.stack([self.preprocess(image(i)) for i in ids])
-            parts.append(self.encode_inputs(batch).cpu())
+        for start in range(ids.start, ids.stop, _BATCH):
+            batch = range(start, min(start + _BATCH, ids.stop))
+            parts.append(self.encode_inputs(torch.stack([self.preprocess(image(i)) for i in batch])).cpu())
             if progress is not None:
-                progress(ids.stop, count)
+                progress(batch.stop - ids.start, len(ids))
         return torch.cat(parts) if parts else torch.empty(0, 0)
 
     def encode_inputs(self, inputs: Tensor) -> Tensor:
-        """Return (B, D) float32 unit embeddings of preprocessed (B, 3, S, S) inputs, on the model's device."""
-        inputs = inputs.to(self.device, next(iter(self.model.parameters())).dtype)
-        return F.normalize(self.model.encode_image(inputs).float(), dim=1)
+        """Return (B, D) float32 unit embeddings of preprocessed (B, 3, S, S) inputs, on the model's device.
+
+        Raises:
+            NonFiniteError: the model's output is NaN or infinite.
+        """
+        with self._autocast():
+            embeddings = F.normalize(self.model.encode_image(inputs.to(self.device)).float(), dim=1)
+        if not bool(embeddings.isfinite().all()):
+            remedy = "use precision='fp32'" if self.precision != "fp32" else "check its weights"
+            raise NonFiniteError(f"The teacher {self.name!r} gave embeddings that are not finite; {remedy}.")
+        return embeddings
+
+    def _autocast(self) -> torch.autocast:
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32")
 
     def encode_views(self, views: Tensor) -> Tensor:
         """Return (B, D) unit embeddings of (B, 3, H, W) float views in [0, 1], resized and normalised on the device."""
@@ -153,55 +219,73 @@ class Teacher:
         return size, torch.tensor(visual.image_mean).view(3, 1, 1), torch.tensor(visual.image_std).view(3, 1, 1)
 
     @torch.inference_mode()
-    def encode_text(self, prompts: Sequence[str]) -> Tensor:
-        """Return (P, D) float32 unit embeddings of prompts, on the CPU."""
+    def encode_text(self, prompts: Sequence[str], *, normalize: bool = True) -> Tensor:
+        """Return (P, D) float32 embeddings of prompts, of length 1 unless `normalize` is off, on the CPU."""
         tokens = self.tokenizer(list(prompts)).to(self.device)
-        return torch.cat([F.normalize(self.model.encode_text(t).float(), dim=1).cpu() for t in tokens.split(_BATCH)])
+        with self._autocast():
+            raw = torch.cat([self.model.encode_text(part).float().cpu() for part in tokens.split(_BATCH)])
+        return F.normalize(raw, dim=1) if normalize else raw
 
-    def zero_shot(self, task: Task, templates: Sequence[str] | None = None) -> ZeroShotHead:
+    def zero_shot(
+        self, task: Task, templates: Sequence[str] | None = None, *, average: Average = "normalized"
+    ) -> ZeroShotHead:
         """Build the zero-shot head of a task.
 
         Args:
-            task: gives the class names and, unless `templates` is set, the prompt templates.
-            templates: prompt templates; the unit embeddings of a class are averaged over them, then normalised.
+            task: gives the class names (underscores become spaces) and, unless `templates` is set, the templates.
+            templates: prompt templates, or names of `data.prompts.ENSEMBLES`.
+            average: what is averaged over a class's templates before the last normalisation: "normalized" unit
+                embeddings (CLIP; the released ActiveKD code on ImageNet) or the "embeddings" as they come (the same
+                code on its ten other datasets). With one template both are the same.
+
+        Raises:
+            DataError: empty or repeated class names, or a template without exactly one "{}".
+            UnknownNameError: an unknown `average`.
         """
-        templates = tuple(templates or task.templates)
-        check_prompts(task.class_names, templates)
-        per_template = [self.encode_text([t.format(name) for name in task.class_names]) for t in templates]
-        text = F.normalize(torch.stack(per_template).mean(0), dim=1)
+        if average not in get_args(Average):
+            raise UnknownNameError("average", average, get_args(Average))
+        prompts = build_prompts(task.class_names, task.templates if templates is None else templates)
+        raw = torch.stack([self.encode_text(group, normalize=False) for group in prompts])  # (templates, C, D)
+        averaged = F.normalize(raw, dim=2).mean(0) if average == "normalized" else raw.mean(0)
         bias = getattr(self.model, "logit_bias", None)
-        return ZeroShotHead(text, float(self.model.logit_scale.exp()), 0.0 if bias is None else float(bias))
+        scale = float(self.model.logit_scale.exp())
+        return ZeroShotHead(F.normalize(averaged, dim=1), scale, 0.0 if bias is None else float(bias), raw.mean(0))
 
 
-def load_teacher(name: str = "bundled", *, device: str | torch.device = "auto") -> Teacher:
+def load_teacher(
+    name: str = "bundled", *, device: str | torch.device = "auto", precision: Precision = "auto"
+) -> Teacher:
     """Load a teacher by name.
 
     Args:
         name: "bundled", "architecture/pretrained" (as in `open_clip.list_pretrained()`), "hf-hub:org/model" or
             "local-dir:path" (open_clip_config.json and open_clip_model.safetensors).
         device: "auto" picks cuda, mps or cpu.
+        precision: "auto" is fp16 on CUDA and fp32 elsewhere; embeddings are always returned as float32.
 
     Raises:
+        SettingError: a device or precision that this machine lacks.
         UnknownNameError: no such architecture or weights; the message lists the nearest.
         ModelFilesError: the files are missing or cannot be reached; the message says how to get them.
     """
     import open_clip  # noqa: PLC0415  (takes seconds; only teachers need it)
 
     place = resolve_device(device)
+    arithmetic = resolve_precision(precision, place)
     if name == "bundled":
-        return _load_folder(open_clip, name, BUNDLED, place)
+        return _load_folder(open_clip, name, BUNDLED, place, arithmetic)
     if name.startswith("local-dir:"):
-        return _load_folder(open_clip, name, Path(name.removeprefix("local-dir:")).expanduser(), place)
+        return _load_folder(open_clip, name, Path(name.removeprefix("local-dir:")).expanduser(), place, arithmetic)
     if name.startswith("hf-hub:"):
-        return _load(open_clip, name, name, None, place)
+        return _load(open_clip, name, name, None, place, arithmetic)
     architecture, _, tag = name.partition("/")
     known = [f"{a}/{t}" for a, t in open_clip.list_pretrained()]
     if f"{architecture}/{tag}" not in known:
         raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
-    return _load(open_clip, name, architecture, tag, place)
+    return _load(open_clip, name, architecture, tag, place, arithmetic)
 
 
-def _load_folder(open_clip: Any, name: str, folder: Path, device: torch.device) -> Teacher:
+def _load_folder(open_clip: Any, name: str, folder: Path, device: torch.device, precision: str) -> Teacher:
     missing = [file for file in _FILES if not (folder / file).exists()]
     if missing:
         remedy = (
@@ -210,10 +294,12 @@ def _load_folder(open_clip: Any, name: str, folder: Path, device: torch.device) 
             else "an open_clip model directory holds " + " and ".join(_FILES)
         )
         raise ModelFilesError(f"The teacher {name!r} lacks {', '.join(missing)} in {folder}; {remedy}.")
-    return _load(open_clip, name, f"local-dir:{folder}", None, device)
+    return _load(open_clip, name, f"local-dir:{folder}", None, device, precision)
 
 
-def _load(open_clip: Any, name: str, architecture: str, tag: str | None, device: torch.device) -> Teacher:
+def _load(
+    open_clip: Any, name: str, architecture: str, tag: str | None, device: torch.device, precision: str
+) -> Teacher:
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=tag, device=device)
         tokenizer = open_clip.get_tokenizer(architecture)
@@ -223,4 +309,4 @@ def _load(open_clip: Any, name: str, architecture: str, tag: str | None, device:
             f"The weights of {name!r} cannot be loaded ({str(error).splitlines()[0]}). They are looked for in {cache} "
             "(HF_HUB_CACHE; with HF_HUB_OFFLINE=1 only there); without a network, use 'local-dir:PATH'."
         ) from error
-    return Teacher(name, model, preprocess, tokenizer)
+    return Teacher(name, model, preprocess, tokenizer, precision)

@@ -1,14 +1,16 @@
 import json
 import shutil
+from copy import deepcopy
 
 import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from activekd_lab.data import load_task
-from activekd_lab.errors import DataError, ModelFilesError, SettingError, UnknownNameError
-from activekd_lab.teacher import BUNDLED, ZeroShotHead, load_teacher, resolve_device
+from activekd_lab.errors import DataError, ModelFilesError, NonFiniteError, SettingError, UnknownNameError
+from activekd_lab.teacher import BUNDLED, ZeroShotHead, load_teacher, resolve_device, resolve_precision
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +23,121 @@ def task():
     return load_task("shapes", num_classes=4, pool_size=30, test_per_class=2, val_per_class=1)
 
 
-def test_zero_shot_equals_a_direct_computation_with_open_clip(teacher, task):
-    """Our whole path (preprocess, encode, prompt, head) against open_clip's own calls on the same images."""
-    name = f"local-dir:{BUNDLED}"
+def directly(name, task, images):
+    """Embeddings and zero-shot probabilities from open_clip's own calls, and nothing of ours."""
     model, _, preprocess = open_clip.create_model_and_transforms(name)
     tokens = open_clip.get_tokenizer(name)([task.templates[0].format(c) for c in task.class_names])
-    pixels = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in task.train.images]
     with torch.no_grad():
-        image = model.eval().encode_image(torch.stack([preprocess(p) for p in pixels]), normalize=True)
+        image = model.eval().encode_image(torch.stack([preprocess(p) for p in images]), normalize=True)
         text = model.encode_text(tokens, normalize=True)
-        expected = (model.logit_scale.exp() * image @ text.T).softmax(1)
+        logits = model.logit_scale.exp() * image @ text.T
+        return image, (logits if model.logit_bias is None else logits + model.logit_bias).softmax(1)
+
+
+def as_pil(images):
+    return [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
+
+
+def test_zero_shot_equals_a_direct_computation_with_open_clip(teacher, task):
+    """Our whole path (preprocess, encode, prompt, head) against open_clip's own calls on the same images."""
+    pixels = as_pil(task.train.images)
+    image, expected = directly(f"local-dir:{BUNDLED}", task, pixels)
     ours = teacher.zero_shot(task).probabilities(teacher.encode(task.train))
     torch.testing.assert_close(ours, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(teacher.encode(pixels), image, atol=1e-6, rtol=0)
+
+
+SMALL_TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+# The families of RN50, ViT-B-32 and ViT-B-16-SigLIP, small: the same classes, tokens and options, fewer and thinner
+# layers. SigLIP's own tokenizer comes from a hub, so CLIP's stands in.
+SMALL = {
+    "RN50": {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None},
+        "text_cfg": SMALL_TEXT,
+    },
+    "ViT-B-32": {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 32},
+        "text_cfg": SMALL_TEXT,
+    },
+    "ViT-B-16-SigLIP": {
+        "embed_dim": 192,
+        "init_logit_bias": -10,
+        "custom_text": True,
+        "vision_cfg": {
+            "image_size": 224, "timm_model_name": "vit_tiny_patch16_224", "timm_model_pretrained": False,
+            "timm_pool": "map", "timm_proj": "none",
+        },
+        "text_cfg": SMALL_TEXT
+        | {"no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}},
+    },
+}  # fmt: skip
+
+
+def full_size(architecture):
+    config = deepcopy(open_clip.get_model_config(architecture))
+    for name in ("hf_tokenizer_name", "tokenizer_kwargs"):
+        config["text_cfg"].pop(name, None)
+    return config | {"text_cfg": config["text_cfg"] | {"vocab_size": 49408}}
+
+
+def save_untrained(folder, model_config, preprocess):
+    """Write a local-dir: with random weights, as a user with files from elsewhere has it."""
+    config = {"model_cfg": model_config, "preprocess_cfg": preprocess}
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    classes = open_clip.CustomTextCLIP if model_config.get("custom_text") else open_clip.CLIP
+    model = classes(**{key: value for key, value in model_config.items() if key != "custom_text"})
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return f"local-dir:{folder}"
+
+
+CLIP_PREPROCESS = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28], "interpolation": "bicubic"}
+SIGLIP_PREPROCESS = {
+    "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", ["small", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("architecture", sorted(SMALL))
+def test_any_architecture_equals_a_direct_computation(architecture, size, task, tmp_path):
+    config = SMALL[architecture] if size == "small" else full_size(architecture)
+    preprocess = SIGLIP_PREPROCESS if "SigLIP" in architecture else CLIP_PREPROCESS
+    name = save_untrained(tmp_path / "model", config, preprocess)
+    # torchvision's numbers alone would hide a wrong crop, so the images are not square
+    images = [image.resize((48, 32 + 4 * i)) for i, image in enumerate(as_pil(task.train.images[:6]))]
+    embeddings, expected = directly(name, task, images)
+    teacher = load_teacher(name, device="cpu")
+    head = teacher.zero_shot(task)
+    torch.testing.assert_close(teacher.encode(images), embeddings, atol=1e-6, rtol=0)
+    torch.testing.assert_close(head.probabilities(teacher.encode(images)), expected, atol=1e-6, rtol=0)
+    assert head.bias == (-10 if "SigLIP" in architecture else 0)
+
+
+def test_bfloat16_is_near_float32_and_has_its_own_cache(teacher, task):
+    low = load_teacher("bundled", device="cpu", precision="bf16")
+    embeddings = low.encode(task.train)
+    cosine = (embeddings * teacher.encode(task.train)).sum(1)
+    assert embeddings.dtype == torch.float32
+    assert 0.99 < float(cosine.min()) < 1 - 1e-6  # near, and not the cached float32
+
+
+def test_precisions():
+    assert resolve_precision("auto", torch.device("cpu")) == "fp32"
+    assert resolve_precision("auto", torch.device("cuda")) == "fp16"
+    with pytest.raises(SettingError, match="needs a GPU"):
+        load_teacher("bundled", device="cpu", precision="fp16")
+    with pytest.raises(UnknownNameError, match="nearest first: bf16"):
+        load_teacher("bundled", device="cpu", precision="bf61")
+
+
+def test_embeddings_that_are_not_finite_stop_with_the_remedy(task):
+    broken = load_teacher("bundled", device="cpu", precision="bf16")
+    broken.model.visual.conv1.weight.data[:] = float("nan")
+    with pytest.raises(NonFiniteError, match="use precision='fp32'"):
+        broken.encode(task.test)
 
 
 def test_embeddings_have_length_one_and_come_from_the_cache(teacher, task, monkeypatch):
@@ -49,11 +153,20 @@ def test_views_on_the_device_agree_with_open_clips_preprocessing(teacher, task):
     assert float(cosine.min()) > 0.99  # bicubic on floats against bicubic on bytes
 
 
-def test_templates_are_averaged(teacher, task):
-    one = teacher.zero_shot(task, ["a {}."]).text
-    two = teacher.zero_shot(task, ["{}"]).text
-    both = teacher.zero_shot(task, ["a {}.", "{}"]).text
-    torch.testing.assert_close(both, torch.nn.functional.normalize(one + two, dim=1))
+def test_templates_are_averaged_before_or_after_normalisation(teacher, task):
+    templates = ["a {}.", "an ugly picture of the {}"]
+    raw = torch.stack(
+        [teacher.encode_text([t.format(c) for c in task.class_names], normalize=False) for t in templates]
+    )
+    unit = torch.nn.functional.normalize
+    after = teacher.zero_shot(task, templates)
+    before = teacher.zero_shot(task, templates, average="embeddings")
+    torch.testing.assert_close(after.text, unit(unit(raw, dim=2).mean(0), dim=1))
+    torch.testing.assert_close(before.text, unit(raw.mean(0), dim=1))
+    torch.testing.assert_close(after.raw_text, raw.mean(0))
+    assert not torch.allclose(before.text, after.text, atol=1e-5)
+    with pytest.raises(UnknownNameError, match="nearest first: normalized"):
+        teacher.zero_shot(task, average="normalised")
     with pytest.raises(DataError, match="exactly one '{}'"):
         teacher.zero_shot(task, ["no slot"])
 
