@@ -88,7 +88,8 @@ def write_report(
 
 def _section(task: str, runs: Sequence[RunResult], pool: Pool | None) -> str:
     table, key = table_data(runs), html.escape(task)
-    shown = {name: run for name, group in group_runs(runs).items() if (run := _with_predictions(group))}
+    groups, best_first = group_runs(runs), [row.curve.name for row in table.rows]
+    shown = {name: run for name in best_first if (run := _with_predictions(groups[name]))}
     return "".join(
         [
             f'<section id="{key}"><h2>{key}</h2><p>{html.escape(takeaway(table))}</p>',

@@ -202,7 +202,7 @@ def _replace(old: Any, new: Any) -> None:
 
 
 def _radius_figure() -> go.Figure:
-    fig = theme.figure("", x="picks", height=230)
+    fig = theme.figure("", x="picks", height=230, width=300)
     for name, color, dash in (("covering radius", theme.VERMILLION, "solid"), ("mean distance", theme.BLUE, "dash")):
         fig.add_trace(go.Scatter(name=name, mode="lines", line=dict(color=color, dash=dash, width=2.2)))
     return fig.update_layout(

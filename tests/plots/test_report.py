@@ -54,6 +54,8 @@ def test_every_task_has_its_figures_with_a_tab_a_selector(page):
     found = specs(page)
     assert {"toy-curves-0", "toy-coverage-0", "toy-map-0", "toy-map-1", "toy-picks-0", "toy-picks-1"} <= set(found)
     assert "frames" in found["toy-map-1"]
+    assert found["toy-map-0"]["layout"]["title"]["text"] == "Probability map: pcoreset, seed 0"  # the best comes first
+    assert found["toy-curves-0"]["layout"].get("template") is None
     assert page.count('role="tab"') == 4
     hoverable = {i for trace in found["toy-map-0"]["data"][2:4] for i in decode(trace["customdata"])}
     assert hoverable <= set(found["toy-sheet"]["ids"])
@@ -63,6 +65,13 @@ def decode(typed):
     import base64
 
     return np.frombuffer(base64.b64decode(typed["bdata"]), dtype=typed["dtype"]).tolist()
+
+
+def test_a_name_cannot_end_the_script_it_stands_in(tmp_path):
+    run = make_run(rounds=1)
+    evil = type(run)(run.config, run.records, run.labels, 0.2, ("</script><b>",) * 5, _kept=run._kept)
+    page = write_report([evil], tmp_path / "r.html").read_text()
+    assert "</script><b>" not in page
 
 
 def test_names_are_escaped_and_missing_pictures_are_said(page):
