@@ -14,6 +14,8 @@ _HOME = {  # public name -> the module that holds it
     "load_task": "activekd_lab.data",
     "list_tasks": "activekd_lab.data",
     "load_teacher": "activekd_lab.teacher",
+    "CLAP": "activekd_lab.fewshot",
+    "TipAdapter": "activekd_lab.fewshot",
     "DualHeadStudent": "activekd_lab.student",
     "RunConfig": "activekd_lab.config",
     "ActiveRun": "activekd_lab.loop",
@@ -27,9 +29,11 @@ _HOME = {  # public name -> the module that holds it
 _MODULES = ("plots", "widgets", "losses", "errors", "geometry")
 
 __all__ = [
+    "CLAP",
     "ActiveRun",
     "DualHeadStudent",
     "RunConfig",
+    "TipAdapter",
     "__version__",
     "errors",
     "geometry",
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from activekd_lab import errors, geometry, losses, plots, widgets
     from activekd_lab.config import RunConfig
     from activekd_lab.data import list_tasks, load_task
+    from activekd_lab.fewshot import CLAP, TipAdapter
     from activekd_lab.loop import ActiveRun, iterate, run
     from activekd_lab.results import load_run
     from activekd_lab.selectors import k_center_greedy, list_selectors, select

@@ -31,6 +31,7 @@ TABLE: dict[str, set[str]] = {
     "training": DATA | {"teacher", "student", "losses"},
     "selectors": {"errors", "rng"},
     "geometry": {"errors", "rng"},
+    "bias": {"errors", "rng"},
     "prepare": DATA | {"teacher", "fewshot", "student", "losses", "training"},
     "loop": DATA | {"teacher", "fewshot", "student", "losses", "training", "prepare", "selectors", "geometry"},
     "sweep": {"errors", "config", "results", "loop"},

@@ -1,0 +1,219 @@
+"""Structured prediction bias (arXiv:2506.00910), made measurable: do probability vectors cluster, and who inherits it?
+
+The claim: a teacher's probability vectors lie near K balls of the simplex, centres μ_k and radii r_k, and its student
+inherits them. Here the balls are those of k-means; r_k is half the distance from μ_k to the nearest other centre, so
+balls never overlap and "mass within r_k" says how far the vectors really are clustered. A number alone says little:
+read each beside its two controls, `shuffle_classes` (as sharp, but no class keeps company with another) and clusters
+of the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from activekd_lab.errors import NonFiniteError, SettingError
+from activekd_lab.rng import derive_seed
+
+_SILHOUETTE_SAMPLE = 1500
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """K clusters of N points in D dimensions (classes, for probabilities).
+
+    Attributes:
+        assignment: (N,) int64, which cluster.
+        centers: (K, D) means μ_k.
+        radii: (K,) r_k, half the distance to the nearest other centre.
+        distances: (N,) Euclidean distance of each point to its centre.
+    """
+
+    assignment: Tensor
+    centers: Tensor
+    radii: Tensor
+    distances: Tensor
+
+    @property
+    def masses(self) -> Tensor:
+        """(K,) share of the points in each cluster."""
+        return self.assignment.bincount(minlength=len(self.centers)).double() / len(self.assignment)
+
+    @property
+    def effective_number(self) -> float:
+        """exp(entropy of the masses): K for equal clusters, 1 if one holds all."""
+        masses = self.masses[self.masses > 0]
+        return float((-(masses * masses.log()).sum()).exp())
+
+    @property
+    def mass_within_radius(self) -> float:
+        """Share of the points inside their cluster's ball."""
+        return float((self.distances <= self.radii[self.assignment]).double().mean())
+
+    def classes_per_cluster(self, share: float = 0.1) -> Tensor:
+        """(K,) how many classes have at least `share` of a centre's probability. Only for clusters of probabilities."""
+        return (self.centers >= share).sum(1)
+
+
+def find_clusters(points: Tensor, count: int, *, seed: int = 0) -> Clusters:
+    """Cluster points by k-means (5 k-means++ starts, the best kept).
+
+    Args:
+        points: (N, D) probabilities or features.
+        count: K, at least 2 and at most N.
+        seed: draws the starts.
+
+    Raises:
+        SettingError: K outside 2 … N.
+        NonFiniteError: a point is NaN or infinite.
+    """
+    from sklearn.cluster import KMeans  # noqa: PLC0415  (slow import)
+
+    data = _points(points)
+    if not 2 <= count <= len(data):
+        raise SettingError(f"count must lie in 2 … {len(data)} (the points), but got {count}.")
+    fitted = KMeans(count, n_init=5, random_state=_state(seed)).fit(data)
+    assignment = torch.from_numpy(fitted.labels_).long()
+    centers = torch.from_numpy(fitted.cluster_centers_)
+    gaps = torch.cdist(centers, centers).fill_diagonal_(float("inf"))
+    distances = (torch.from_numpy(data) - centers[assignment]).norm(dim=1)
+    return Clusters(assignment, centers, gaps.amin(1) / 2, distances)
+
+
+def choose_count(points: Tensor, counts: Sequence[int], *, seed: int = 0) -> int:
+    """Return the K of `counts` with the highest mean silhouette (Rousseeuw 1987), on at most 1,500 points."""
+    from sklearn.metrics import silhouette_score  # noqa: PLC0415  (slow import)
+
+    data = _points(points)
+    keep = np.random.default_rng(_state(seed)).permutation(len(data))[:_SILHOUETTE_SAMPLE]
+    sample = torch.from_numpy(data[keep])
+
+    def score(count: int) -> float:
+        assignment = find_clusters(sample, count, seed=seed).assignment.numpy()
+        return float(silhouette_score(sample.numpy(), assignment))
+
+    return max(counts, key=score)
+
+
+def shuffle_classes(probabilities: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Return (N, C) rows whose entries are permuted, each row on its own: as sharp, but without shared confusions."""
+    order = torch.rand(probabilities.shape, generator=generator).argsort(1)
+    return probabilities.gather(1, order)
+
+
+def agreement(a: Tensor, b: Tensor) -> tuple[float, float]:
+    """Return (adjusted Rand index, normalised mutual information) of two (N,) assignments; chance is 0 for the first.
+
+    Raises:
+        SettingError: different lengths.
+    """
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score  # noqa: PLC0415  (slow import)
+
+    if len(a) != len(b):
+        raise SettingError(f"Two assignments of the same points are needed, but got {len(a)} and {len(b)}.")
+    x, y = a.numpy(), b.numpy()
+    return float(adjusted_rand_score(x, y)), float(normalized_mutual_info_score(x, y))
+
+
+def stability(points: Tensor, count: int, seeds: Sequence[int]) -> float:
+    """Return the mean adjusted Rand index between clusterings with different seeds: 1 is the same clusters each time.
+
+    Raises:
+        SettingError: fewer than two seeds.
+    """
+    if len(set(seeds)) < 2:
+        raise SettingError(f"stability compares seeds, so it needs two or more, but got {list(seeds)}.")
+    found = [find_clusters(points, count, seed=seed).assignment for seed in seeds]
+    return float(np.mean([agreement(a, b)[0] for a, b in combinations(found, 2)]))
+
+
+@dataclass(frozen=True)
+class ConfusionGroup:
+    """Classes that share a cluster, by name, with their probability at its centre; and its share of the points."""
+
+    classes: tuple[tuple[str, float], ...]
+    mass: float
+
+
+def confusion_groups(clusters: Clusters, class_names: Sequence[str], *, share: float = 0.1) -> list[ConfusionGroup]:
+    """Return each cluster's classes with at least `share` of its centre, heaviest cluster first.
+
+    Raises:
+        SettingError: the number of names is not the number of classes.
+    """
+    if clusters.centers.shape[1] != len(class_names):
+        raise SettingError(
+            f"class_names must name {clusters.centers.shape[1]} classes, but got {len(class_names)}; "
+            "cluster probabilities, not features."
+        )
+    groups = []
+    for center, mass in zip(clusters.centers, clusters.masses.tolist(), strict=True):
+        order = center.argsort(descending=True).tolist()
+        shown = tuple((class_names[c], float(center[c])) for c in order if center[c] >= share)
+        groups.append(ConfusionGroup(shown, mass))
+    return sorted(groups, key=lambda group: -group.mass)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Reliability of probabilities, M bins of equal width over the top-1 confidence (arXiv:1706.04599).
+
+    Attributes:
+        ece: expected calibration error, Σ_m share_m · |accuracy_m − confidence_m|, a fraction.
+        edges: (M + 1,) bin edges in [0, 1].
+        counts: (M,) images a bin.
+        confidence, accuracy: (M,) means in a bin, NaN where it is empty.
+    """
+
+    ece: float
+    edges: Tensor
+    counts: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+
+
+def calibration(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Calibration:
+    """Measure how far top-1 confidence is from accuracy.
+
+    Args:
+        probabilities: (N, C), rows that sum to 1.
+        labels: (N,) int64.
+        bins: M.
+
+    Raises:
+        SettingError: no bins, or labels that do not fit.
+        NonFiniteError: a probability is NaN or infinite.
+    """
+    if bins < 1 or len(labels) != len(probabilities):
+        raise SettingError(
+            f"calibration needs bins ≥ 1 and a label a row, but got {bins} bins, {len(labels)} labels and "
+            f"{len(probabilities)} rows."
+        )
+    _points(probabilities)
+    confidence, predicted = probabilities.double().max(1)
+    correct = (predicted == labels).double()
+    index = (confidence * bins).ceil().long().clamp(1, bins) - 1  # bin m is (m/M, (m+1)/M]
+    counts = index.bincount(minlength=bins)
+    sums = torch.zeros(2, bins, dtype=torch.float64)
+    sums[0].index_add_(0, index, confidence)
+    sums[1].index_add_(0, index, correct)
+    ece = float((sums[0] - sums[1]).abs().sum() / len(labels))
+    return Calibration(ece, torch.linspace(0, 1, bins + 1), counts, sums[0] / counts, sums[1] / counts)
+
+
+def _points(points: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    bad = (~points.isfinite().all(1)).nonzero().flatten().tolist()
+    if bad:
+        raise NonFiniteError(f"The points {bad[:5]} are not finite.")
+    data: np.ndarray[Any, np.dtype[np.float64]] = points.detach().cpu().double().numpy()
+    return data
+
+
+def _state(seed: int) -> int:
+    return derive_seed(seed, "bias") % 2**32

@@ -1,0 +1,188 @@
+import math
+import warnings
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import activekd_lab as akd
+from activekd_lab.errors import NonFiniteError, PoolError, SettingError, UnknownNameError
+from activekd_lab.fewshot import (
+    CLAP,
+    FEW_SHOT,
+    LinearProbe,
+    TipAdapter,
+    TipAdapterF,
+    clap_loss,
+    clap_weights,
+    few_shot,
+    tip_logits,
+    warmup_decay,
+)
+from activekd_lab.teacher import ZeroShotHead
+
+
+def head_of(C=4, D=8, scale=20.0):
+    raw = torch.randn(C, D, generator=torch.Generator().manual_seed(1)) * 0.5
+    return ZeroShotHead(F.normalize(raw, dim=1), scale, 0.0, raw)
+
+
+def few(head, shots, seed=0):
+    """Unit embeddings and their labels: each class has a place of its own, 0 and 1 nearer to the other's text."""
+    g = torch.Generator().manual_seed(seed)
+    C, D = head.text.shape
+    swapped = head.text[[1, 0, *range(2, C)]]
+    place = F.normalize(torch.randn(C, D, generator=torch.Generator().manual_seed(9)))
+    centers = F.normalize(0.3 * head.text + 0.7 * swapped + 0.6 * place)
+    labels = torch.arange(C).repeat(shots)
+    return F.normalize(centers[labels] + 0.3 * torch.randn(C * shots, D, generator=g) / math.sqrt(D)), labels
+
+
+def test_clap_loss_by_hand():
+    """Two classes, two dimensions: logits (2·0.6, 2·0.8) for the first row, and a pull of (0.5·1 + 0.25·0) / 2."""
+    prototypes = torch.tensor([[3.0, 0.0], [0.0, 5.0]])
+    start = torch.tensor([[2.0, 0.0], [0.0, 5.0]])
+    embeddings = torch.tensor([[0.6, 0.8]])
+    loss = clap_loss(prototypes, embeddings, torch.tensor([1]), start, torch.tensor([0.5, 0.25]), scale=2.0, bias=-7.0)
+    assert float(loss) == pytest.approx(math.log(1 + math.exp(1.2 - 1.6)) + 0.25)
+
+
+def test_clap_weights_by_hand():
+    probabilities = torch.tensor([[0.9, 0.1, 0.0], [0.5, 0.3, 0.2], [0.2, 0.6, 0.2]])
+    weights = clap_weights(probabilities, torch.tensor([0, 0, 1]))
+    torch.testing.assert_close(weights, torch.tensor([0.7, 0.6, 0.0]))
+
+
+def test_tip_logits_by_hand():
+    """A query on the first key: a full vote for class 1, and exp(−5.5) of one for class 0 from an orthogonal key."""
+    votes = tip_logits(
+        torch.tensor([[1.0, 0.0]]),
+        torch.eye(2),
+        torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
+        cache_weight=2.0,
+        sharpness=5.5,
+    )
+    torch.testing.assert_close(votes, torch.tensor([[2 * math.exp(-5.5), 2.0]]))
+
+
+def test_the_first_steps_of_clap_equal_sgd_written_out():
+    """Two steps by hand: gradient of the loss, momentum 0.9, learning rates of the warm-up."""
+    head, method = head_of(), CLAP(head_of(), epochs=2, warmup=0.5)
+    embeddings, labels = few(head, 2)
+    weights = clap_weights(head.probabilities(embeddings), labels)
+    w, velocity = head.raw_text.clone(), torch.zeros_like(head.raw_text)
+    for rate in (0.01, 0.01):  # one step of warm-up reaches the peak; the decay starts there
+        w.requires_grad_()
+        (gradient,) = torch.autograd.grad(clap_loss(w, embeddings, labels, head.raw_text, weights, scale=20.0), w)
+        velocity = 0.9 * velocity + gradient
+        w = (w - rate * velocity).detach()
+    torch.testing.assert_close(method.fit(embeddings, labels).raw_text, w)
+
+
+def test_the_schedule_rises_to_one_and_falls_to_zero():
+    rates = [warmup_decay(step, 100, 0.1) for step in range(101)]
+    assert rates[9] == 1
+    assert rates[100] == 0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+@pytest.mark.parametrize("name", sorted(FEW_SHOT))
+def test_labels_help_on_images_not_seen(name):
+    head = head_of(C=6)
+    embeddings, labels = few(head, 8)
+    unseen, truth = few(head, 50, seed=1)
+
+    def accuracy(h):
+        return float((h.logits(unseen).argmax(1) == truth).float().mean())
+
+    fitted = few_shot(name, head).fit(embeddings, labels)
+    assert accuracy(fitted) > accuracy(head) + 0.02
+    torch.testing.assert_close(fitted.probabilities(unseen).sum(1), torch.ones(300))
+
+
+@pytest.mark.parametrize("name", sorted(FEW_SHOT))
+def test_a_fit_repeats_and_changes_neither_the_head_nor_the_embeddings(name):
+    head = head_of()
+    embeddings, labels = few(head, 2)
+    before = head.text.clone(), head.raw_text.clone(), embeddings.clone()
+    a, b = (few_shot(name, head).fit(embeddings, labels).logits(embeddings) for _ in range(2))
+    assert torch.equal(a, b)
+    assert all(torch.equal(x, y) for x, y in zip(before, (head.text, head.raw_text, embeddings), strict=True))
+    assert not a.requires_grad
+
+
+def test_the_pull_keeps_prototypes_nearer_to_the_text_than_the_probe():
+    head = head_of()
+    embeddings, labels = few(head, 4)
+
+    def moved(method):
+        return float((method.fit(embeddings, labels).raw_text - head.raw_text).norm())
+
+    assert moved(CLAP(head)) < 0.9 * moved(LinearProbe(head))
+
+
+def test_trained_keys_lower_the_loss_of_tip_adapter():
+    head = head_of()
+    embeddings, labels = few(head, 4)
+    fixed, trained = (F.cross_entropy(m(head).fit(embeddings, labels).logits(embeddings), labels)
+                      for m in (TipAdapter, TipAdapterF))  # fmt: skip
+    assert float(trained) < float(fixed)
+
+
+@pytest.mark.parametrize("name", sorted(FEW_SHOT))
+def test_a_class_without_labels_stays_at_the_text_and_is_said(name):
+    head = head_of()
+    embeddings, labels = few(head, 3)
+    kept = labels != 2
+    with pytest.warns(UserWarning, match=r"1 of 4 classes have no label \(2\)"):
+        fitted = few_shot(name, head).fit(embeddings[kept], labels[kept])
+    torch.testing.assert_close(fitted.logits(embeddings)[:, 2], head.logits(embeddings)[:, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        few_shot(name, head).fit(embeddings, labels)
+
+
+@pytest.mark.parametrize("name", sorted(FEW_SHOT))
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 4]), r"labels must lie in 0 … 3, but got \[4\]"),
+        (torch.tensor([-1, 0]), r"but got \[-1\]"),
+        (torch.tensor([0]), r"one an embedding \(2\), but got torch.int64 \(1,\)"),
+        (torch.tensor([0.0, 1.0]), "torch.float32"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(name, labels, message):
+    with pytest.raises(PoolError, match=message):
+        few_shot(name, head_of()).fit(F.normalize(torch.ones(2, 8)), labels)
+
+
+@pytest.mark.parametrize("method", [CLAP, TipAdapterF, LinearProbe])
+def test_many_labels_are_taken_in_batches_drawn_by_the_generator(method):
+    head = head_of()
+    embeddings, labels = few(head, 10)
+    small = method(head, epochs=3, batch=16)
+    with pytest.raises(SettingError, match="batches of 16 from 40 labels"):
+        small.fit(embeddings, labels)
+
+    def fitted(seed):
+        return small.fit(embeddings, labels, generator=torch.Generator().manual_seed(seed)).logits(embeddings)
+
+    assert torch.equal(fitted(0), fitted(0))
+    assert not torch.equal(fitted(0), fitted(1))
+
+
+def test_errors_of_settings():
+    with pytest.raises(UnknownNameError, match="nearest first: tip_adapter,"):
+        few_shot("tipadapter", head_of())
+    with pytest.raises(SettingError, match="sharpness positive"):
+        TipAdapter(head_of(), sharpness=0)
+    embeddings, labels = few(head_of(), 2)
+    with pytest.raises(NonFiniteError, match="lower its learning_rate"):
+        CLAP(head_of(), learning_rate=1e30).fit(embeddings, labels)
+
+
+def test_front_door():
+    assert akd.CLAP is CLAP
+    assert akd.TipAdapter is TipAdapter
