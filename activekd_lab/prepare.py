@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +17,9 @@ from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
 from activekd_lab.errors import SettingError
+from activekd_lab.fewshot import few_shot
 from activekd_lab.student import DualHeadStudent, StudentOutput, build_backbone, has_pretrained, seeded
-from activekd_lab.teacher import Teacher, ZeroShotHead, load_teacher, resolve_device
+from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
 
 
@@ -27,7 +28,9 @@ class Prepared:
     """The parts of a run that do not change from round to round.
 
     Attributes:
-        teacher_probabilities: (N, C) zero-shot probabilities of the training split.
+        zero_shot: the teacher's head before it has seen a label.
+        embeddings: (N, D) teacher embeddings of the training split, what a few-shot teacher is fitted on.
+        teacher_probabilities: (N, C) probabilities of the training split, zero-shot unless `with_labels` refit them.
         teacher_accuracy: zero-shot accuracy on the test split, a fraction.
         features: train and test backbone features if the backbone is frozen, else None.
         inputs: where training batches come from.
@@ -35,8 +38,9 @@ class Prepared:
 
     task: Task
     teacher: Teacher
-    head: ZeroShotHead
+    zero_shot: ZeroShotHead
     device: torch.device
+    embeddings: Tensor
     teacher_probabilities: Tensor
     teacher_accuracy: float
     features: tuple[Tensor, Tensor] | None
@@ -55,6 +59,14 @@ class Prepared:
             generator=generator,
         )
         return student.to(self.device)
+
+    def with_labels(self, config: RunConfig, ids: Tensor, labels: Tensor, generator: torch.Generator) -> Prepared:
+        """Return these parts with the teacher of `config.few_shot` fitted on the labels of some ids."""
+        method = few_shot(config.few_shot, self.zero_shot)
+        head = method.fit(self.embeddings[ids].to(self.device), labels.to(self.device), generator=generator)
+        logits = head.logits(self.embeddings)
+        inputs = teacher_inputs(config, self.task, self.teacher, head, logits, self.device, self.features)
+        return replace(self, teacher_probabilities=logits.softmax(1), inputs=inputs)
 
     def predict(self, student: DualHeadStudent) -> tuple[StudentOutput, StudentOutput]:
         """Return the student's outputs on the training and the test split."""
@@ -78,20 +90,34 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -
     task = _load_task(config.task, tuple(sorted(config.task_options.items())))
     device = resolve_device(config.device)
     teacher = _load_teacher(config.teacher, device)
-    head = teacher.zero_shot(task)
+    head = teacher.zero_shot(task, config.templates)
     say("encoding images with the teacher")
-    train_logits = head.logits(teacher.encode(task.train))
+    embeddings = teacher.encode(task.train)
+    train_logits = head.logits(embeddings)
     test_logits = head.logits(teacher.encode(task.test))
     features = None
     if config.freeze_backbone is True:
         say("computing backbone features")
         features = (backbone_features(config, task.train, device), backbone_features(config, task.test, device))
         features = (features[0].to(device), features[1].to(device))
-        inputs: Inputs = FrozenInputs(features[0], train_logits.to(device))
-    else:
-        inputs = ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
+    inputs = teacher_inputs(config, task, teacher, head, train_logits, device, features)
     accuracy = float((test_logits.argmax(1) == task.test.labels).float().mean())
-    return Prepared(task, teacher, head, device, train_logits.softmax(1), accuracy, features, inputs)
+    return Prepared(task, teacher, head, device, embeddings, train_logits.softmax(1), accuracy, features, inputs)
+
+
+def teacher_inputs(
+    config: RunConfig,
+    task: Task,
+    teacher: Teacher,
+    head: TeacherHead,
+    logits: Tensor,
+    device: torch.device,
+    features: tuple[Tensor, Tensor] | None,
+) -> Inputs:
+    """Return where training batches come from: cached features and (N, C) teacher logits, or fresh views."""
+    if features is not None:
+        return FrozenInputs(features[0], logits.to(device))
+    return ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
 
 
 _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(options)))
@@ -99,15 +125,15 @@ _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, dev
 
 
 def backbone_features(config: RunConfig, split: Split, device: torch.device) -> Tensor:
-    """Return (N, F) features of the frozen backbone, cached on disk by backbone, size and pixels."""
-    key = (config.backbone, config.image_size, version("timm"), split.fingerprint)
+    """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels."""
+    key = ("stages", config.backbone, config.image_size, version("timm"), split.fingerprint)
 
     def compute() -> Tensor:
         with seeded(torch.Generator().manual_seed(0)):
             backbone = build_backbone(config.backbone).to(device).eval()
         with torch.inference_mode():
             batches = (images.to(device).float() / 255 for images in split.images.split(256))
-            return torch.cat([backbone(batch, config.image_size).float().cpu() for batch in batches])
+            return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])
 
     return cached_tensor("features", key, compute)
 

@@ -229,16 +229,14 @@ def _accuracy(predicted: Tensor, labels: Tensor) -> float:
     return float((predicted == labels).float().mean())
 
 
-def _confusions(
-    predicted: Tensor, labels: Tensor, names: tuple[str, ...], top: int = 12
-) -> list[tuple[str, str, float]]:
-    """Return the most frequent mistakes as (true name, predicted name, share of the true class)."""
+def _confusions(predicted: Tensor, labels: Tensor, names: tuple[str, ...], top: int = 12) -> dict[str, float]:
+    """Return the most frequent mistakes, "true > predicted", with their share of the true class."""
     C = len(names)
     matrix = torch.bincount(labels * C + predicted, minlength=C * C).view(C, C).float()
     matrix = matrix / matrix.sum(1, keepdim=True).clamp_min(1)
     matrix.fill_diagonal_(0)
     worst = matrix.flatten().argsort(descending=True)[:top].tolist()
-    return [(names[i // C], names[i % C], round(float(matrix[i // C, i % C]), 3)) for i in worst]
+    return {f"{names[i // C]} > {names[i % C]}": round(float(matrix[i // C, i % C]), 3) for i in worst}
 
 
 def save(model: nn.Module, folder: Path, card: dict[str, Any]) -> None:

@@ -71,7 +71,8 @@ class DualHeadStudent(nn.Module):
         backbone: a name of `list_backbones()`.
         num_classes: C.
         single_head: one head takes both losses (the baseline that DHO improves on).
-        freeze_backbone: keep the backbone as it is and train a projection of its features and the heads.
+        freeze_backbone: keep the pretrained backbone as it is and train a projection of its stages' averages (the idea
+            of Head2Toe, arXiv:2201.03529: a frozen network's early stages hold what its last one threw away) and heads.
         projection_dim: D, width of that projection; it has no effect without `freeze_backbone` and is then refused.
         image_size: side to which images are resized, pixels.
         pretrained: start from ImageNet weights; None means where the backbone has them.
@@ -99,6 +100,8 @@ class DualHeadStudent(nn.Module):
             raise SettingError(f"num_classes must be 2 or more, but got {num_classes}.")
         if projection_dim is not None and not freeze_backbone:
             raise SettingError("projection_dim has an effect only with freeze_backbone=True.")
+        if freeze_backbone and not has_pretrained(backbone):
+            raise SettingError(f"freeze_backbone needs pretrained weights, which {backbone} lacks; set it to False.")
         self.freeze_backbone, self.image_size, self.num_classes = freeze_backbone, image_size, num_classes
         with seeded(generator):
             self.backbone = build_backbone(backbone, pretrained=pretrained)
@@ -106,9 +109,10 @@ class DualHeadStudent(nn.Module):
             self.projection: nn.Module = nn.Identity()
             if freeze_backbone:
                 self.backbone.requires_grad_(False)
-                width = projection_dim or 256
-                self.projection = nn.Sequential(nn.LayerNorm(D), nn.Linear(D, width), nn.ReLU())
-                D = width
+                width, D = self.backbone.num_stage_features, projection_dim or 256
+                # Stages differ in scale; batch statistics put them on one footing.
+                standardise = nn.BatchNorm1d(width, affine=False)
+                self.projection = nn.Sequential(standardise, nn.Linear(width, D), nn.ReLU())
             self.ce_head = nn.Linear(D, num_classes)
             self.kd_head = self.ce_head if single_head else nn.Linear(D, num_classes)
 
@@ -116,8 +120,7 @@ class DualHeadStudent(nn.Module):
         """Return (B, F) backbone features of (B, 3, H, W) images, uint8 or float in [0, 1]."""
         if self.freeze_backbone:
             with torch.no_grad():
-                frozen: Tensor = self.backbone.eval()(_as_float(images), self.image_size)
-                return frozen
+                return self.backbone.eval().stages(_as_float(images), self.image_size)
         features: Tensor = self.backbone(_as_float(images), self.image_size)
         return features
 
@@ -156,28 +159,39 @@ class Backbone(nn.Module):
     """A feature extractor that resizes and normalises its own input.
 
     Attributes:
-        num_features: F, width of its output.
+        num_features: width of its output.
+        num_stage_features: summed width of its stages; 0 for a network that is never frozen.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, body: nn.Module, num_features: int, statistics: tuple[tuple[float, ...], tuple[float, ...]]
+        self,
+        body: Any,
+        num_features: int,
+        statistics: tuple[tuple[float, ...], tuple[float, ...]],
+        num_stage_features: int = 0,
     ) -> None:
         super().__init__()
-        self.body, self.num_features = body, num_features
+        self.body, self.num_features, self.num_stage_features = body, num_features, num_stage_features
         self.register_buffer("mean", torch.tensor(statistics[0]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics[1]).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, image_size: int) -> Tensor:
-        """Return (B, F) features of (B, 3, H, W) float images in [0, 1]."""
-        if images.shape[-2:] != (image_size, image_size):
-            images = F.interpolate(
-                images, (image_size, image_size), mode="bilinear", align_corners=False, antialias=True
-            )
-        features: Tensor = self.body((images - self.mean) / self.std)
+        """Return (B, num_features) features of (B, 3, H, W) float images in [0, 1]."""
+        features: Tensor = self.body(self._input(images, image_size))
         return features
+
+    def stages(self, images: Tensor, image_size: int) -> Tensor:
+        """Return the spatial means of every stage's output, (B, num_stage_features), of float images in [0, 1]."""
+        maps = self.body.forward_intermediates(self._input(images, image_size), intermediates_only=True)
+        return torch.cat([m.mean((2, 3)) for m in maps], dim=1)
+
+    def _input(self, images: Tensor, size: int) -> Tensor:
+        if images.shape[-2:] != (size, size):
+            images = F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
+        return (images - self.mean) / self.std
 
 
 def _efficientnet_lite0(pretrained: bool) -> Backbone:
@@ -188,7 +202,7 @@ def _efficientnet_lite0(pretrained: bool) -> Backbone:
     if pretrained:
         body.load_state_dict(_lite0_weights(body.state_dict()))
     body.reset_classifier(0)
-    return Backbone(body, int(body.num_features), _HALF)
+    return Backbone(body, int(body.num_features), _HALF, sum(info["num_chs"] for info in body.feature_info))
 
 
 def _lite0_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:

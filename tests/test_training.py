@@ -10,7 +10,7 @@ from activekd_lab.training import FrozenInputs, TrainingPlan, _Cycle, fit, predi
 def problem(g):
     """Two separable clouds of backbone features, a teacher that is right about both."""
     labels = torch.arange(60) % 2
-    features = torch.randn(60, 1280, generator=g) + 2 * labels[:, None] * torch.randn(1280, generator=g)
+    features = torch.randn(60, 512, generator=g) + 2 * labels[:, None] * torch.randn(512, generator=g)
     teacher = torch.nn.functional.one_hot(labels, 2).float() * 4
     return FrozenInputs(features, teacher), labels
 

@@ -42,6 +42,7 @@ def shapes(
     num_classes: int = 48,
     pool_size: int = 5000,
     long_tail: float = 0.8,
+    nuisance: float = 0.25,
     test_per_class: int = 40,
     val_per_class: int = 10,
     seed: int = 0,
@@ -52,11 +53,15 @@ def shapes(
         num_classes: C, 2 … 96; classes are pairs such as "striped star".
         pool_size: N, images in the training split.
         long_tail: exponent s of the pool's class frequencies, proportional to rank^-s; 0 gives a balanced pool.
+        nuisance: 0 … 1, how much images turn, shift, shrink, and are cluttered, noisy and occluded; the teacher's crawl
+            was drawn with 1.
         test_per_class: images a class in the balanced test split.
         val_per_class: images a class in the balanced validation split.
         seed: draws the pool, the splits and the order of the class frequencies.
     """
     _check_shapes(num_classes, pool_size, long_tail, test_per_class, val_per_class)
+    if not 0 <= nuisance <= 1:
+        raise SettingError(f"nuisance must lie in 0 … 1, but got {nuisance}.")
     pairs = class_pairs(num_classes)
     names = tuple(f"{TEXTURES[texture]} {SHAPES[shape]}" for shape, texture in pairs)
     even = torch.arange(num_classes)
@@ -65,7 +70,7 @@ def shapes(
         "val": even.repeat_interleave(val_per_class),
         "test": even.repeat_interleave(test_per_class),
     }
-    train, val, test = (Split(name, _rendered(pairs, y, seed, name), y) for name, y in labels.items())
+    train, val, test = (Split(name, _rendered(pairs, y, nuisance, (seed, name)), y) for name, y in labels.items())
     return Task("shapes", names, ("a photo of a {}.",), train=train, val=val, test=test)
 
 
@@ -100,9 +105,9 @@ def _pool_labels(num_classes: int, pool_size: int, long_tail: float, seed: int) 
     return labels[torch.randperm(pool_size, generator=g)]
 
 
-def _rendered(pairs: list[tuple[int, int]], labels: Tensor, seed: int, split: str) -> Tensor:
+def _rendered(pairs: list[tuple[int, int]], labels: Tensor, nuisance: float, stream: tuple[int, str]) -> Tensor:
     """Render one split, or read it back from the cache; (N, 3, 32, 32) uint8."""
-    key = (_RENDER_VERSION, torch.__version__, pairs, labels.tolist(), seed, split)
+    key = (_RENDER_VERSION, torch.__version__, pairs, labels.tolist(), nuisance, stream)
     shape, texture = torch.tensor(pairs)[labels].unbind(1)
-    g = generator(seed, "shapes", "render", split)
-    return cached_tensor("shapes", key, lambda: render(shape, texture, generator=g).images)
+    g = generator(stream[0], "shapes", "render", stream[1])
+    return cached_tensor("shapes", key, lambda: render(shape, texture, generator=g, nuisance=nuisance).images)

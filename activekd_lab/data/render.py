@@ -32,7 +32,9 @@ class Render(NamedTuple):
     scale: Tensor  # (B,) half-extent of the shape, 1 = half the image
 
 
-def render(shape: Tensor, texture: Tensor, *, generator: torch.Generator, size: int = 32) -> Render:
+def render(
+    shape: Tensor, texture: Tensor, *, generator: torch.Generator, size: int = 32, nuisance: float = 1.0
+) -> Render:
     """Draw one image for each pair of shape and texture indices.
 
     Args:
@@ -40,45 +42,49 @@ def render(shape: Tensor, texture: Tensor, *, generator: torch.Generator, size: 
         texture: (B,) int64 indices into `TEXTURES`.
         generator: source of every nuisance variable.
         size: side of the square image, pixels.
+        nuisance: 0 … 1 scales turn, shift, stretch, shrinking, clutter, noise and occlusion.
     """
     parts = [
-        _render_chunk(s, t, generator, size) for s, t in zip(shape.split(_CHUNK), texture.split(_CHUNK), strict=True)
+        _render_chunk(s, t, generator, size, nuisance)
+        for s, t in zip(shape.split(_CHUNK), texture.split(_CHUNK), strict=True)
     ]
     return Render(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _render_chunk(shape: Tensor, texture: Tensor, g: torch.Generator, size: int) -> Render:
+def _render_chunk(shape: Tensor, texture: Tensor, g: torch.Generator, size: int, nuisance: float) -> Render:
     B, S = len(shape), size * _OVERSAMPLE
 
     def uniform(low: float, high: float) -> Tensor:  # (B, 1, 1)
         return torch.rand(B, 1, 1, generator=g) * (high - low) + low
 
-    scale = uniform(0.5, 0.85)
-    u, v = _local_coordinates(S, scale, uniform)
+    scale = uniform(0.85 - 0.35 * nuisance, 0.85)
+    u, v = _local_coordinates(S, scale, uniform, nuisance)
     mask = _inside(shape, u, v)  # (B, S, S) in {0, 1}
     outline = mask * (1 - _inside(shape, u / 0.72, v / 0.72))
     paint = _paint(texture, u, v, outline, g)
     hue, ink, second, paper = _colours(B, g)
-    background = _background(B, S, paper, g)  # (B, 3, S, S)
+    background = _background(B, S, paper, g, nuisance)  # (B, 3, S, S)
     # An outline shows the background inside; every other texture mixes the two inks.
     second_ink = torch.where((texture == TEXTURES.index("outlined"))[:, None, None, None], background, second)
     body = paint[:, None] * ink + (1 - paint[:, None]) * second_ink
     image = torch.where(mask[:, None].bool(), body, background)
-    image = F.avg_pool2d(_occlude(image, g), _OVERSAMPLE)
-    noise = torch.randn(image.shape, generator=g) * torch.rand(B, 1, 1, 1, generator=g) * 0.11
+    image = F.avg_pool2d(_occlude(image, g, nuisance), _OVERSAMPLE)
+    noise = torch.randn(image.shape, generator=g) * torch.rand(B, 1, 1, 1, generator=g) * 0.11 * nuisance
     pixels = ((image + noise).clamp(0, 1) * 255).round().to(torch.uint8)
     return Render(pixels, hue.flatten(), ink.amax(1).flatten(), scale.flatten())
 
 
-def _local_coordinates(S: int, scale: Tensor, uniform: Callable[[float, float], Tensor]) -> tuple[Tensor, Tensor]:
+def _local_coordinates(
+    S: int, scale: Tensor, uniform: Callable[[float, float], Tensor], nuisance: float
+) -> tuple[Tensor, Tensor]:
     """Return pixel coordinates in the frame of each shape, (B, S, S) each, after shift, turn, stretch and shear."""
     axis = torch.linspace(-1, 1, S)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
-    angle, aspect = uniform(-math.pi, math.pi), torch.exp(uniform(-0.22, 0.22))
-    x, y = x - uniform(-0.28, 0.28), y - uniform(-0.28, 0.28)
+    angle, aspect = uniform(-math.pi, math.pi) * nuisance, torch.exp(uniform(-0.22, 0.22) * nuisance)
+    x, y = x - uniform(-0.28, 0.28) * nuisance, y - uniform(-0.28, 0.28) * nuisance
     u = (angle.cos() * x + angle.sin() * y) / (scale * aspect)
     v = (-angle.sin() * x + angle.cos() * y) / (scale / aspect)
-    return u + uniform(-0.2, 0.2) * v, v
+    return u + uniform(-0.2, 0.2) * nuisance * v, v
 
 
 def _inside(shape: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -186,21 +192,21 @@ def _away_from(colour: Tensor, *others: Tensor, gap: float = 0.25) -> Tensor:
     return torch.where(close[:, None], 0.3 * colour + 0.7 * best[:, None], colour)
 
 
-def _background(B: int, S: int, paper: Tensor, g: torch.Generator) -> Tensor:
+def _background(B: int, S: int, paper: Tensor, g: torch.Generator, nuisance: float) -> Tensor:
     """Return paper with low-frequency clutter of a random strength, (B, 3, S, S)."""
     clutter = F.interpolate(torch.randn(B, 3, 5, 5, generator=g), size=(S, S), mode="bilinear", align_corners=False)
-    strength = torch.rand(B, 1, 1, 1, generator=g) * 0.22
+    strength = torch.rand(B, 1, 1, 1, generator=g) * 0.22 * nuisance
     return (paper + clutter * strength).clamp(0, 1)
 
 
-def _occlude(image: Tensor, g: torch.Generator) -> Tensor:
-    """Lay one bar of a random colour over a quarter of the images."""
+def _occlude(image: Tensor, g: torch.Generator, nuisance: float) -> Tensor:
+    """Lay one bar of a random colour over a quarter of the images, fewer with less nuisance."""
     B, _, S, _ = image.shape
     axis = torch.linspace(-1, 1, S)
     angle = torch.rand(B, 1, 1, generator=g) * math.pi
     offset = torch.rand(B, 1, 1, generator=g) * 1.6 - 0.8
     distance = (angle.cos() * axis[None, None, :] + angle.sin() * axis[None, :, None] - offset).abs()
-    width = torch.where(torch.rand(B, 1, 1, generator=g) < 0.25, 0.1, -1.0)
+    width = torch.where(torch.rand(B, 1, 1, generator=g) < 0.25 * nuisance, 0.1, -1.0)
     colour = torch.rand(B, 3, 1, 1, generator=g)
     return torch.where((distance < width)[:, None], colour, image)
 
