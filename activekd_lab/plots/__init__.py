@@ -8,31 +8,55 @@ from typing import TYPE_CHECKING, Any
 from activekd_lab.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from activekd_lab.plots.balance import class_balance
+    from activekd_lab.plots.bias import prediction_bias
+    from activekd_lab.plots.conflict import gradient_conflict
+    from activekd_lab.plots.confusion import confusion_groups
     from activekd_lab.plots.covering import coverage
     from activekd_lab.plots.gallery import pick_gallery
     from activekd_lab.plots.learning import learning_curves
     from activekd_lab.plots.maps import probability_map
+    from activekd_lab.plots.mixing import mixing_data, mixing_surface
+    from activekd_lab.plots.race import selector_race
+    from activekd_lab.plots.ranks import critical_difference
+    from activekd_lab.plots.reliability import reliability_diagram
     from activekd_lab.plots.report import Pool, write_report
     from activekd_lab.plots.theme import selector_style, use_theme
 
 _HOME = {  # files bear other names than their functions: a submodule's name would hide the function once it is imported
     "Pool": "report",
+    "class_balance": "balance",
+    "confusion_groups": "confusion",
     "coverage": "covering",
+    "critical_difference": "ranks",
+    "gradient_conflict": "conflict",
     "learning_curves": "learning",
+    "mixing_data": "mixing",
+    "mixing_surface": "mixing",
     "pick_gallery": "gallery",
+    "prediction_bias": "bias",
     "probability_map": "maps",
+    "reliability_diagram": "reliability",
+    "selector_race": "race",
     "selector_style": "theme",
     "use_theme": "theme",
     "write_report": "report",
 }
-
-
 __all__ = [
     "Pool",
+    "class_balance",
+    "confusion_groups",
     "coverage",
+    "critical_difference",
+    "gradient_conflict",
     "learning_curves",
+    "mixing_data",
+    "mixing_surface",
     "pick_gallery",
+    "prediction_bias",
     "probability_map",
+    "reliability_diagram",
+    "selector_race",
     "selector_style",
     "use_theme",
     "write_report",

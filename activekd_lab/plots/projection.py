@@ -78,13 +78,13 @@ def fit_projection(
 
 def _wheel(probabilities: Array) -> Array:
     """Return (C, 2) points on the unit circle, the first at the top, neighbours being often confused classes."""
-    order = _ring_order(probabilities)
+    order = ring_order(probabilities)
     angles = np.empty(len(order))
     angles[order] = np.pi / 2 - 2 * np.pi * np.arange(len(order)) / len(order)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _ring_order(probabilities: Array) -> Array:
+def ring_order(probabilities: Array) -> Array:
     """Order classes around a ring by the second and third eigenvectors of their normalised co-occurrence."""
     classes = probabilities.shape[1]
     if classes <= 3:

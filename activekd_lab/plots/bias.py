@@ -1,0 +1,137 @@
+"""Structured prediction bias: the teacher's clusters in the simplex, and where the student puts the same images."""
+
+# ruff: noqa: C408  (Plotly settings read best as keyword arguments)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from activekd_lab.errors import SettingError
+from activekd_lab.plots import theme
+from activekd_lab.plots.groups import Array
+from activekd_lab.plots.map_data import sample
+from activekd_lab.plots.projection import Projection, ProjectionName, fit_projection
+
+_COLORS = (theme.VERMILLION, theme.BLUE, theme.GREEN, theme.ORANGE, theme.PURPLE, theme.SKY)
+_SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
+
+
+class PredictionBias(NamedTuple):
+    """Clusters of the teacher's probabilities and the same groups of images under the student; K clusters.
+
+    Attributes:
+        projection: one for both, fitted on the teacher.
+        clusters: (N,) the teacher's cluster of each image.
+        teacher, student: (N, 2) positions.
+        teacher_radius, student_radius: (K,) mean distance to the group's centre, in probability space.
+        overall_radius: the student's mean distance to the centre of all images: a group without structure has this.
+    """
+
+    projection: Projection
+    clusters: Array
+    teacher: Array
+    student: Array
+    teacher_radius: Array
+    student_radius: Array
+    overall_radius: float
+
+
+def prediction_bias_data(
+    teacher: Array, student: Array, clusters: Array, *, projection: ProjectionName | None = None
+) -> PredictionBias:
+    """Measure how tightly (N, C) student probabilities keep the teacher's clusters, (N,) in 0 … K − 1.
+
+    Raises:
+        SettingError: shapes that do not fit.
+    """
+    if teacher.shape != student.shape or clusters.shape != (len(teacher),):
+        raise SettingError(
+            f"teacher, student and clusters must belong to the same images, but got {teacher.shape}, {student.shape} "
+            f"and {clusters.shape}."
+        )
+    fitted = fit_projection(teacher, projection)
+    count = int(clusters.max()) + 1
+    near, far = (np.array([_radius(p[clusters == k]) for k in range(count)]) for p in (teacher, student))
+    here, there = fitted.positions(teacher), fitted.positions(student)
+    return PredictionBias(fitted, clusters, here, there, near, far, _radius(student))
+
+
+def _radius(points: Array) -> float:
+    """Return the mean distance to the mean; 0 for an empty group."""
+    return float(np.linalg.norm(points - points.mean(axis=0), axis=1).mean()) if len(points) else 0.0
+
+
+def prediction_bias(
+    teacher: Array,
+    student: Array,
+    clusters: Array,
+    class_names: Sequence[str],
+    *,
+    projection: ProjectionName | None = None,
+) -> go.Figure:
+    """Draw teacher and student side by side; colour and marker are the teacher's cluster in both.
+
+    Args:
+        teacher: (N, C) probabilities.
+        student: (N, C) probabilities.
+        clusters: (N,) the teacher's clusters, 0 … K − 1.
+        class_names: C names, for the corners.
+        projection: see `probability_map`.
+
+    Raises:
+        SettingError: shapes that do not fit.
+    """
+    data = prediction_bias_data(teacher, student, clusters, projection=projection)
+    fig = make_subplots(1, 2, subplot_titles=("teacher", "student, same images and colours"), horizontal_spacing=0.04)
+    fig.update_layout(
+        theme.figure(
+            "Does the student inherit the teacher's clusters?",
+            f"mean radius of a cluster: teacher {data.teacher_radius.mean():.3f}, student "
+            f"{data.student_radius.mean():.3f}; all student predictions together {data.overall_radius:.3f}",
+            height=560,
+        ).layout
+    )
+    ids = np.sort(np.concatenate(sample(len(clusters), 10_000)))
+    for k in range(len(data.teacher_radius)):
+        _add_cluster(fig, data, k, ids[clusters[ids] == k])
+    for col in (1, 2):
+        _add_corners(fig, data.projection, class_names, col)
+    fig.update_xaxes(visible=False, constrain="domain")
+    fig.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
+    fig.update_yaxes(scaleanchor="x2", col=2)
+    fig.update_annotations(font_size=13)
+    return fig.update_layout(margin=dict(l=20, r=20, t=116, b=60), legend=dict(y=-0.02))
+
+
+def _add_cluster(fig: go.Figure, data: PredictionBias, k: int, ids: Array) -> None:
+    look = dict(color=_COLORS[k % 6], symbol=_SYMBOLS[(k // 6 + k) % 6], size=5, opacity=0.6)
+    for col, places in ((1, data.teacher), (2, data.student)):
+        trace = go.Scattergl(
+            x=places[ids, 0], y=places[ids, 1], mode="markers", marker=look, name=f"cluster {k + 1}",
+            legendgroup=str(k),
+            showlegend=col == 1 and len(data.teacher_radius) <= 12, hoverinfo="name",
+        )  # fmt: skip
+        fig.add_trace(trace, row=1, col=col)
+    for col, places in ((1, data.teacher), (2, data.student)):
+        if len(ids):
+            x, y = places[data.clusters == k].mean(axis=0)
+            mark = dict(color=_COLORS[k % 6], size=13, symbol="x-thin", line=dict(color=_COLORS[k % 6], width=3))
+            fig.add_trace(go.Scatter(x=[x], y=[y], mode="markers", marker=mark, legendgroup=str(k), showlegend=False,
+                                     hoverinfo="skip"), row=1, col=col)  # fmt: skip
+
+
+def _add_corners(fig: go.Figure, projection: Projection, class_names: Sequence[str], col: int) -> None:
+    corners = projection.corners
+    ring = corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))]
+    trace = go.Scatter(x=[*ring[:, 0], ring[0, 0]], y=[*ring[:, 1], ring[0, 1]], mode="lines", hoverinfo="skip",
+                       line=dict(color=theme.GREY, width=1), showlegend=False)  # fmt: skip
+    if projection.name in ("wheel", "ternary"):
+        fig.add_trace(trace, row=1, col=col)
+    names = go.Scatter(x=corners[:, 0], y=corners[:, 1], mode="markers", marker=dict(size=4, color=theme.GREY),
+                       hovertext=list(class_names), hoverinfo="text", showlegend=False)  # fmt: skip
+    fig.add_trace(names, row=1, col=col)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from runs import probabilities
+
+from activekd_lab.errors import SettingError
+from activekd_lab.plots.bias import prediction_bias, prediction_bias_data
+
+TEACHER = np.array([[1, 0, 0], [0.8, 0.2, 0], [0, 0, 1], [0, 0, 1]], dtype=np.float32)
+STUDENT = TEACHER[:, [1, 0, 2]]
+CLUSTERS = np.array([0, 0, 1, 1])
+
+
+def test_radii_are_mean_distances_to_the_groups_centre():
+    data = prediction_bias_data(TEACHER, STUDENT, CLUSTERS)
+    np.testing.assert_allclose(data.teacher_radius, [0.1 * np.sqrt(2), 0], atol=1e-6)
+    np.testing.assert_allclose(data.student_radius, data.teacher_radius, atol=1e-6)
+    spread = np.linalg.norm(STUDENT - STUDENT.mean(axis=0), axis=1).mean()
+    assert data.overall_radius == pytest.approx(spread)
+
+
+def test_both_panels_share_projection_and_colours():
+    p = probabilities(60, 5, 3.0, 0)
+    fig = prediction_bias(p, p[::-1], p.argmax(1) // 2, tuple("abcde"))
+    panels = [[t.marker.color for t in fig.data if t.type == "scattergl" and t.xaxis == axis] for axis in ("x", "x2")]
+    assert panels[0] == panels[1]
+    assert len(panels[0]) == 3
+    assert fig.layout.title.text == "Does the student inherit the teacher's clusters?"
+    assert "mean radius" in fig.to_html(include_plotlyjs=False)
+
+
+def test_other_images_are_refused():
+    with pytest.raises(SettingError, match="same images"):
+        prediction_bias(TEACHER, STUDENT[:3], CLUSTERS, tuple("abc"))
