@@ -1,4 +1,4 @@
-"""First upper bounds on each point's distance to its nearest centre, without measuring all of them."""
+"""Upper bounds on each point's distance to its nearest centre, without measuring all of them."""
 
 from __future__ import annotations
 
@@ -14,50 +14,77 @@ from activekd_lab.selectors.centers import Centers, rounding, squared_norms
 from activekd_lab.selectors.rows import Rows, check_finite
 
 SKETCH = 64  # width of the random projection that finds a near centre
+HUBS = 64  # centres that are nearest to most points: every point is measured against them
+VOTERS = 512  # points that elect the hubs
+FIRST_TARGETS = 2048  # centres that the first pass sketches; later looks use all
 
 
-def first_bounds(rows: Rows, centers: Centers, cancel: Callable[[], bool]) -> NDArray[np.float64]:
-    """Return (N,) upper bounds of squared distances to the nearest centre, from one pass over the points.
+class Anchors:
+    """Finds a near centre for a point: among the hubs, and by a random projection among all centres.
 
-    A point is sent to the centre that is nearest in a random projection (Johnson-Lindenstrauss); its true distance to
-    that one is the bound. With few centres, or narrow points, all are measured instead.
+    Which centre is found changes the speed, never a pick: the bound is the point's true distance to it. Hubs serve
+    data without structure, where few centres are nearest to most points; the projection (Johnson-Lindenstrauss) serves
+    clusters, where a near centre is much nearer than the rest.
     """
-    upper = np.empty(len(rows))
-    near = _nearest if len(centers) <= SKETCH or rows.width <= SKETCH else _Sketch(centers)
-    for start, x in rows.pieces():
-        if cancel():
-            raise Cancelled(f"k_center_greedy was cancelled at point {start} of {len(rows)}, before the first pick.")
-        norms = squared_norms(x)
-        check_finite(norms, start, "points")
-        upper[start : start + len(x)] = (near(x, norms, centers)).double().cpu().numpy()
-    return upper
 
+    def __init__(self, rows: Rows, centers: Centers) -> None:
+        self.rows, self.centers = rows, centers
+        fixed = torch.Generator().manual_seed(0)
+        self.projection = (torch.randn(rows.width, SKETCH, generator=fixed) / SKETCH**0.5).to(rows.device)
+        self.targets = torch.empty(0, SKETCH, device=rows.device)  # projected centres (Q, SKETCH)
+        self.norms = torch.empty(0, device=rows.device)  # their true squared norms (Q,)
+        self._catch_up()
+        self.hubs = centers.single(self._elect_hubs())
+        self.hub_norms = squared_norms(self.hubs)
 
-def _nearest(x: Tensor, norms: Tensor, centers: Centers) -> Tensor:
-    """Bound by the smallest product-form distance to all centres plus its rounding."""
-    best = torch.full_like(norms, torch.inf)
-    slack = rounding(x.shape[1])
-    for _, c, c_norms in centers.since(0):
-        shifted = torch.addmm(c_norms * (1 + slack), x, c.T, alpha=-2)  # (k, q)
-        torch.minimum(best, shifted.amin(1), out=best)
-    return best + norms * (1 + 2 * slack)
+    def first_bounds(self, cancel: Callable[[], bool]) -> NDArray[np.float64]:
+        """Return (N,) upper bounds of squared distances, from one pass over all points."""
+        upper = np.empty(len(self.rows))
+        step = -(-len(self.centers) // FIRST_TARGETS)
+        for start, x in self.rows.pieces():
+            if cancel():
+                raise Cancelled(f"k_center_greedy was cancelled at point {start} of {len(upper)}, before any pick.")
+            norms = squared_norms(x)
+            check_finite(norms, start, "points")
+            bound = torch.minimum(self._to_hubs(x, norms), self._to_found(x, norms, step, tries=1))
+            upper[start : start + len(x)] = bound.cpu().numpy()
+        return upper
 
+    def tighter(self, raw: Tensor, tries: int = 4) -> Tensor:
+        """Return (k,) float64 upper bounds for raw rows, from the `tries` centres of all that seem nearest."""
+        self._catch_up()
+        x = self.rows.single(raw)
+        return self._to_found(x, squared_norms(x), 1, tries)
 
-class _Sketch:
-    def __init__(self, centers: Centers) -> None:
-        rows = torch.cat([c for _, c, _ in centers.since(0)])
-        width = rows.shape[1]
-        fixed = torch.Generator().manual_seed(0)  # where a point is sent changes the speed, never a pick
-        self.projection = torch.randn(width, SKETCH, generator=fixed).to(rows.device)
-        self.targets = rows @ self.projection
-        self.target_norms = squared_norms(self.targets)
-        self.rows = rows
+    def _to_found(self, x: Tensor, norms: Tensor, step: int, tries: int) -> Tensor:
+        """Measure each row against the `tries` nearest in the projection, out of every `step`-th centre."""
+        targets = self.targets[::step]
+        score = torch.addmm(self.norms[::step], x @ self.projection, targets.T, alpha=-2)  # (k, Q / step)
+        near = score.argmin(1)[:, None] if tries == 1 else score.topk(min(tries, len(targets)), largest=False).indices
+        found = [squared_norms(self.centers.single(column * step).sub_(x)) for column in near.T]
+        distance = torch.stack(found).amin(0).double().mul_(1 + rounding(x.shape[1])).sqrt_()
+        return (distance + norms.double().sqrt_() * 2**-21).square_()  # the second term: rounding of x and c themselves
 
-    def __call__(self, x: Tensor, norms: Tensor, centers: Centers) -> Tensor:
-        step = max(64, (4 << 20) // (4 * len(self.rows)))
-        return torch.cat([self._bound(piece) for piece in x.split(step)]) + norms * rounding(x.shape[1])
+    def _to_hubs(self, x: Tensor, norms: Tensor) -> Tensor:
+        slack = rounding(x.shape[1])
+        shifted = torch.addmm(self.hub_norms * (1 + slack), x, self.hubs.T, alpha=-2).amin(1)
+        return (shifted + norms * (1 + 2 * slack)).double()
 
-    def _bound(self, x: Tensor) -> Tensor:
-        score = torch.addmm(self.target_norms, x @ self.projection, self.targets.T, alpha=-2)
-        difference = x - self.rows[score.argmin(1)]
-        return squared_norms(difference) * (1 + rounding(x.shape[1]))
+    def _catch_up(self) -> None:
+        """Project the centres that came since the last call."""
+        for _, c, c_norms in list(self.centers.since(len(self.targets))):
+            self.targets = torch.cat([self.targets, c @ self.projection])
+            self.norms = torch.cat([self.norms, c_norms])
+
+    def _elect_hubs(self) -> Tensor:
+        """Return the centres that are nearest to most of a sample of points, evenly spaced."""
+        spread = torch.linspace(0, len(self.rows) - 1, min(VOTERS, len(self.rows))).long()
+        x = self.rows.single(self.rows.raw(spread))  # (k, D)
+        nearest: list[tuple[Tensor, Tensor]] = []
+        for first, c, c_norms in self.centers.since(0):
+            value, index = torch.addmm(c_norms, x, c.T, alpha=-2).min(1)
+            nearest.append((value, index + first))
+        best = torch.stack([value for value, _ in nearest]).argmin(0, keepdim=True)
+        hub = torch.stack([index for _, index in nearest]).gather(0, best)[0]
+        votes = torch.bincount(hub, minlength=len(self.centers))
+        return votes.topk(min(HUBS, len(votes))).indices

@@ -48,6 +48,15 @@ class Centers:
                 high = min(low + CENTER_SLICE, count)
                 yield offset + low, rows[low:high], norms[low:high]
 
+    def single(self, index: Tensor) -> Tensor:
+        """Return centres (k, D) float32 by index."""
+        given, picks = self.parts[0][0], self.parts[1][0]
+        rows = given.index_select(0, index.clamp(max=max(0, self.num_given - 1))) if self.num_given else picks[index]
+        late = (index >= self.num_given).nonzero().flatten()
+        if self.num_given and len(late):
+            rows[late] = picks[index[late] - self.num_given]
+        return rows
+
     def double(self, index: Tensor) -> Tensor:
         """Return centres (k, D) float64 by index; all on one side of the given/picked border."""
         if len(index) and int(index[0]) >= self.num_given:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activekd_lab.errors import Cancelled, PoolError, SettingError
-from activekd_lab.selectors.anchors import first_bounds
+from activekd_lab.selectors.anchors import Anchors
 from activekd_lab.selectors.centers import Centers, rounding, squared_norms
 from activekd_lab.selectors.rows import Metric, Points, Rows, check_finite
 
@@ -97,7 +97,12 @@ def k_center_greedy(
 
 
 class _Search:
-    """State of one traversal: upper bounds of squared distances, how many centres each point has met, and the picks."""
+    """State of one traversal: the picks, and per point an upper bound and what it rests on.
+
+    `upper` (N,) are squared distances; `met` (N,) says how many centres, in their order, the value is exact for; zero
+    or negative means none, it is only a bound, last tightened when there were that many. The points with the largest
+    bounds form the front, on which `values`, `seen` and `scores` (weighted values) are the current ones.
+    """
 
     def __init__(
         self,
@@ -115,7 +120,8 @@ class _Search:
         if len(given) == 0:
             self.squared.append(np.inf)
             self._add_center(_nearest_to_mean(rows, generator))
-        self.upper: NDArray[np.float64] = first_bounds(rows, self.centers, cancel)
+        self.anchors = Anchors(rows, self.centers)
+        self.upper: NDArray[np.float64] = self.anchors.first_bounds(cancel)
         self.met: NDArray[np.int32] = np.zeros(len(rows), dtype=np.int32)
         self.upper[self.picked] = -1.0
         self._open_front()
@@ -130,7 +136,7 @@ class _Search:
 
     def farthest(self) -> tuple[NDArray[np.intp], float]:
         """Return the places in the front of the farthest points, all of them, and their squared distance."""
-        batch = BATCH
+        batch = wide = BATCH
         while True:
             if self.cancel():
                 raise Cancelled(f"k_center_greedy was cancelled after {len(self.picked)} picks.")
@@ -142,8 +148,13 @@ class _Search:
             ties = np.flatnonzero(self.scores == best)
             if best <= 0 or (self.seen[ties] == len(self.centers)).all():
                 return ties, max(0.0, float(best))
-            self._refresh_top(batch)
-            batch = min(2 * batch, LARGEST_BATCH)
+            if len(self._loose(self._stale_top(batch))):
+                self._tighten(self._loose(self._stale_top(wide)))
+                wide = min(2 * wide, LARGEST_BATCH)
+            else:
+                self._refresh_top(batch)
+                batch = min(2 * batch, LARGEST_BATCH)
+                wide = max(wide, batch)
 
     def _open_front(self) -> None:
         """Collect the points with the largest bounds; all others are below `floor`."""
@@ -153,23 +164,40 @@ class _Search:
         self.front = np.flatnonzero(scores >= self.floor)
         self.values, self.scores, self.seen = self.upper[self.front], scores[self.front], self.met[self.front]
 
-    def _refresh_top(self, batch: int) -> None:
-        """Make the `batch` largest bounds of the front exact, those that never met a centre apart from the others."""
-        size = min(batch, len(self.scores))
+    def _stale_top(self, count: int) -> NDArray[np.intp]:
+        """Return places in the front of those among the `count` largest that have not met every centre."""
+        size = min(count, len(self.scores))
         top = np.argpartition(self.scores, -size)[-size:]
-        top = top[self.seen[top] < len(self.centers)]
-        new = self.seen[top] == 0
+        return top[self.seen[top] < len(self.centers)]
+
+    def _loose(self, part: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return those never exact and not tightened since the last pick."""
+        seen = self.seen[part]
+        return part[(seen <= 0) & (-seen < len(self.centers))]
+
+    def _refresh_top(self, batch: int) -> None:
+        """Make the `batch` largest bounds exact, those that never met a centre apart from the others."""
+        top = self._stale_top(batch)
+        new = self.seen[top] <= 0
         for part in (top[new], top[~new]):
             if len(part):
                 self._refresh(part)
 
+    def _tighten(self, part: NDArray[np.intp]) -> None:
+        """Bound points that never met all centres by the few that seem nearest by now, at a fraction of the cost."""
+        bound = self.anchors.tighter(self.rows.raw(torch.from_numpy(self.front[part])))
+        self._store(part, np.minimum(self.values[part], bound.cpu().numpy()), -len(self.centers))
+
     def _refresh(self, part: NDArray[np.intp]) -> None:
-        start = int(self.seen[part].min())
-        value = torch.from_numpy(self.values[part]).to(self.rows.device) if start else None
+        """Make values exact: one product against the centres they have not met."""
+        start = max(0, int(self.seen[part].min()))
+        known = torch.from_numpy(self.values[part]).to(self.rows.device) if start else None
         raw = self.rows.raw(torch.from_numpy(self.front[part]))
-        self.values[part] = nearest_squared(self.rows, raw, self.centers, start, value).cpu().numpy()
-        self.scores[part] = self.values[part] * self.weights[self.front[part]]
-        self.seen[part] = len(self.centers)
+        self._store(part, nearest_squared(self.rows, raw, self.centers, start, known).cpu().numpy(), len(self.centers))
+
+    def _store(self, part: NDArray[np.intp], values: NDArray[np.float64], seen: int) -> None:
+        self.values[part], self.seen[part] = values, seen
+        self.scores[part] = values * self.weights[self.front[part]]
 
     def _add_center(self, position: int) -> None:
         self.picked.append(position)

@@ -17,8 +17,9 @@ from activekd_lab.errors import NonFiniteError, SettingError
 Metric = Literal["euclidean", "cosine", "hellinger"]
 Points = Tensor | NDArray[np.floating]
 
-PIECE_BYTES = 16 << 20
-"""Size of one piece in float32: small beside any pool, large enough for full-speed matrix products."""
+PIECE_BYTES = {"cpu": 2 << 20, "other": 64 << 20}
+PIECE_ROWS = {"cpu": 1024, "other": 16384}
+"""Most float32 bytes and rows of a piece: on a CPU it stays in cache, elsewhere it fills the device."""
 
 
 class Rows:
@@ -50,8 +51,9 @@ class Rows:
         return self.points.index_select(0, index.to(self.points.device)).to(self.device)
 
     def pieces(self) -> Iterator[tuple[int, Tensor]]:
-        """Yield (start, float32 rows) over all points in order, PIECE_BYTES at a time."""
-        step = max(1, PIECE_BYTES // (4 * max(1, self.width)))
+        """Yield (start, float32 rows) over all points in order, a piece at a time."""
+        kind = "cpu" if self.device.type == "cpu" else "other"
+        step = max(16, min(PIECE_ROWS[kind], PIECE_BYTES[kind] // (4 * max(1, self.width))))
         for start in range(0, len(self), step):
             piece = self.points[start : start + step]
             self.reads += len(piece)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activekd_lab.errors import Cancelled, NonFiniteError, PoolError, SettingError
-from activekd_lab.selectors import k_center_greedy
+from activekd_lab.selectors import k_center_greedy, rows
 
 
 def transformed(rows, metric):
@@ -61,7 +61,7 @@ def test_every_part_of_the_search_is_exercised(monkeypatch):
     for name, value in {"FRONT": 16, "BATCH": 2, "LARGEST_BATCH": 8, "PAIRS": 3}.items():
         monkeypatch.setattr(f"activekd_lab.selectors.kcenter.{name}", value)
     monkeypatch.setattr("activekd_lab.selectors.centers.CENTER_SLICE", 8)
-    monkeypatch.setattr("activekd_lab.selectors.rows.PIECE_BYTES", 4096)
+    monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 4096)
     monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", 5)
     points, centers = normal(400, 24), normal(150, 24, seed=1)
     result = k_center_greedy(points, centers, 150)
