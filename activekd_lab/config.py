@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from activekd_lab.errors import SettingError, UnknownNameError
 
 Method = Literal["dho", "single_head", "ce", "kd"]
+FewShot = Literal["none", "clap", "tip_adapter", "tip_adapter_f", "linear_probe"]
+Protocol = Literal["corrected", "paper", "released"]
 _DEFAULT_STEPS = 200
 # Where a run happens and what it keeps beside its results do not change what it finds, so they are not in its hash.
 _NOT_IDENTITY = ("device", "save_predictions")
@@ -31,6 +33,17 @@ class RunConfig(BaseModel):
     task: str = Field("shapes", description="task name, see `activekd-lab tasks`")
     task_options: dict[str, int | float | str] = Field({}, description="the task's own options, such as num_classes=24")
     teacher: str = Field("bundled", description='"bundled", "architecture/pretrained", "hf-hub:…" or "local-dir:…"')
+    templates: tuple[str, ...] | None = Field(
+        None, description='prompt templates such as "a photo of a {}.", or "imagenet-7"; none means those of the task'
+    )
+    few_shot: FewShot = Field(
+        "none", description="refit the teacher on the labels each round: none (zero-shot), clap, tip_adapter, …"
+    )
+    protocol: Protocol = Field(
+        "corrected",
+        description="when the few-shot teacher is refit: before the student (corrected, and paper, which says the "
+        "same), or after it, so that it lags one round (released, as the authors' code runs)",
+    )
     selector: str = Field("pcoreset", description="which images to label next, see `activekd-lab selectors`")
     selector_options: dict[str, int | float | str | bool] = Field({}, description="the selector's own options")
     method: Method = Field(
@@ -44,6 +57,10 @@ class RunConfig(BaseModel):
     freeze_backbone: bool | Literal["auto"] = Field(
         "auto", description="train on cached features; auto freezes a pretrained backbone where there is no GPU"
     )
+    pretrained: bool | Literal["auto"] = Field(
+        "auto", description="start from ImageNet weights; must be said for networks whose weights are a download"
+    )
+    backbone_weights: str | None = Field(None, description="a local state dict of the backbone to start from instead")
     image_size: int = Field(64, ge=16, description="side of the student's input, pixels")
     projection_dim: Positive = Field(256, description="width of the projection on frozen features (CoreSet's features)")
     steps: Positive | None = Field(None, description=f"optimizer steps a round; {_DEFAULT_STEPS} unless epochs is set")
@@ -78,7 +95,18 @@ class RunConfig(BaseModel):
                 raise ValueError(
                     f"{field} has no effect with method={self.method!r}; it belongs to {', '.join(used_by)}"
                 )
+        self._refuse_teacher_settings_without_effect()
         return self
+
+    def _refuse_teacher_settings_without_effect(self) -> None:
+        if self.templates == ():
+            raise ValueError("templates must hold at least one template; leave it out for the task's own")
+        if self.few_shot == "none" and self.protocol != "corrected":
+            raise ValueError(
+                f"protocol={self.protocol!r} has no effect with few_shot='none': it says when the teacher is refit"
+            )
+        if self.few_shot != "none" and self.method == "ce":
+            raise ValueError(f"few_shot={self.few_shot!r} has no effect with method='ce', which has no teacher")
 
     def _differs(self, field: str) -> bool:
         return bool(getattr(self, field) != type(self).model_fields[field].default)
@@ -86,6 +114,11 @@ class RunConfig(BaseModel):
     def with_(self, **changes: Any) -> RunConfig:
         """Return a copy with some settings changed, validated again."""
         return RunConfig(**(self.model_dump(exclude_unset=True) | changes))
+
+    @property
+    def start_pretrained(self) -> bool | None:
+        """`pretrained` as `build_backbone` takes it: None leaves the choice to the backbone."""
+        return None if self.pretrained == "auto" else self.pretrained
 
     def training_steps(self, labeled: int) -> int:
         """Return the optimizer steps of a round with `labeled` labels: `steps`, or `epochs`·L / batch."""

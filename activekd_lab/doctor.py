@@ -74,7 +74,7 @@ def _teacher() -> str:
 
 
 def _backbone() -> str:
-    from activekd_lab.student import build_backbone  # noqa: PLC0415
+    from activekd_lab.backbones import build_backbone  # noqa: PLC0415
 
     return f"efficientnet_lite0 with ImageNet weights, {build_backbone('efficientnet_lite0').num_features} features"
 

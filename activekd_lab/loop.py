@@ -117,6 +117,7 @@ class ActiveRun:
         seconds: dict[str, float] = {}
         labels_used = self.pool.labeled_ids
         with _timed(seconds, "train"):
+            self._refit_teacher(index)
             student, losses = self._train(index)
         with _timed(seconds, "predict"):
             train_output, test_output = self.prepared.predict(student)
@@ -128,6 +129,19 @@ class ActiveRun:
             record = self._measure(index, test_output, probabilities[labels_used], picks, losses)
         self.student = student
         return self._keep(replace(record, seconds=seconds), probabilities)
+
+    def _refit_teacher(self, index: int) -> None:
+        """Fit the few-shot teacher on the labels so far; the released code's order leaves it one round behind.
+
+        It is determined by the ledger, so a resumed run refits the same teacher.
+        """
+        config, last = self.config, index - (self.config.protocol == "released")
+        if config.few_shot == "none" or last < 0:
+            return
+        self._say(f"round {index}: refitting the teacher")
+        known = [label for label in self.pool.ledger if label.round <= last]
+        ids, labels = (torch.tensor([getattr(label, name) for label in known]) for name in ("id", "label"))
+        self.prepared = self.prepared.with_labels(config, ids, labels, generator(config.seed, "teacher", last))
 
     def _train(self, index: int) -> tuple[DualHeadStudent, list[float]]:
         config = self.config

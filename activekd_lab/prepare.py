@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from activekd_lab.backbones import build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
-from activekd_lab.errors import SettingError
 from activekd_lab.fewshot import few_shot
-from activekd_lab.student import DualHeadStudent, StudentOutput, build_backbone, has_pretrained, seeded
+from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
 from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
 
@@ -56,6 +56,8 @@ class Prepared:
             freeze_backbone=frozen,
             projection_dim=config.projection_dim if frozen else None,
             image_size=config.image_size,
+            pretrained=config.start_pretrained,
+            weights=config.backbone_weights,
             generator=generator,
         )
         return student.to(self.device)
@@ -77,12 +79,13 @@ class Prepared:
 
 def resolve_backbone(config: RunConfig) -> RunConfig:
     """Replace freeze_backbone="auto" by what it means here: frozen if pretrained and there is no GPU."""
-    pretrained = has_pretrained(config.backbone)
-    if config.freeze_backbone is True and not pretrained:
-        raise SettingError(f"freeze_backbone needs pretrained weights, which {config.backbone} lacks; set it to false.")
+    known = has_pretrained(config.backbone)  # refuses an unknown name first
+    pretrained = known if config.start_pretrained is None else config.start_pretrained
     if config.freeze_backbone != "auto":
+        check_frozen(config.backbone, config.freeze_backbone, config.start_pretrained, config.backbone_weights)
         return config
-    return config.with_(freeze_backbone=pretrained and resolve_device(config.device).type == "cpu")
+    has_stages = config.backbone == "efficientnet_lite0"
+    return config.with_(freeze_backbone=has_stages and pretrained and resolve_device(config.device).type == "cpu")
 
 
 def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -> Prepared:
@@ -126,11 +129,12 @@ _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, dev
 
 def backbone_features(config: RunConfig, split: Split, device: torch.device) -> Tensor:
     """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels."""
-    key = ("stages", config.backbone, config.image_size, version("timm"), split.fingerprint)
+    start = (config.start_pretrained, config.backbone_weights)
+    key = ("stages", config.backbone, start, config.image_size, version("timm"), split.fingerprint)
 
     def compute() -> Tensor:
         with seeded(torch.Generator().manual_seed(0)):
-            backbone = build_backbone(config.backbone).to(device).eval()
+            backbone = build_backbone(config.backbone, pretrained=start[0], weights=start[1]).to(device).eval()
         with torch.inference_mode():
             batches = (images.to(device).float() / 255 for images in split.images.split(256))
             return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])

@@ -18,7 +18,7 @@ from activekd_lab.data.views import random_resized_crop
 from activekd_lab.errors import Cancelled, NonFiniteError
 from activekd_lab.losses import DHOLoss, dho_loss, label_loss
 from activekd_lab.student import DualHeadStudent, StudentOutput
-from activekd_lab.teacher import Teacher, ZeroShotHead
+from activekd_lab.teacher import Teacher, TeacherHead
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ViewInputs:
 
     split: Split
     teacher: Teacher
-    head: ZeroShotHead
+    head: TeacherHead
     device: torch.device
     size: int
     flip: bool = True

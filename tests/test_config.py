@@ -18,6 +18,11 @@ def test_unknown_setting_names_the_nearest():
         ({"steps": 5, "epochs": 2}, "steps and epochs both set"),
         ({"method": "ce", "ce_weight": 0.3}, "ce_weight has no effect with method='ce'"),
         ({"method": "nope"}, "method"),
+        ({"protocol": "released"}, "protocol='released' has no effect with few_shot='none'"),
+        ({"protocol": "paper"}, "protocol='paper' has no effect with few_shot='none'"),
+        ({"few_shot": "clap", "method": "ce"}, "few_shot='clap' has no effect with method='ce'"),
+        ({"templates": ()}, "templates must hold at least one template"),
+        ({"few_shot": "clip"}, "few_shot should be 'none', 'clap', 'tip_adapter'"),
     ],
 )
 def test_bad_values_are_one_sentence(settings, message):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from activekd_lab.config import RunConfig
-from activekd_lab.errors import Cancelled, PoolError, RunFolderError, SettingError, UnknownNameError
+from activekd_lab.errors import Cancelled, DataError, PoolError, RunFolderError, SettingError, UnknownNameError
+from activekd_lab.fewshot import FEW_SHOT
 from activekd_lab.loop import ActiveRun, iterate, run
 from activekd_lab.results import load_run
 from activekd_lab.selectors import REGISTRY
@@ -52,6 +53,74 @@ def test_every_selector_runs_in_the_loop(tiny, selector, method):
 @pytest.mark.parametrize("method", ["single_head", "kd"])
 def test_other_methods_run(tiny, method):
     assert 0 <= run(RunConfig(**tiny | {"method": method, "rounds": 0})).final_accuracy <= 1
+
+
+def teachers_of(config):
+    """The teacher's probabilities of the pool that each round of a run distilled from, and what was labelled then."""
+    active = ActiveRun(config)
+    first, found = active.prepared.teacher_probabilities, []
+    for _ in active:
+        found.append((active.prepared.teacher_probabilities, active.prepared.inputs.teacher_logits.softmax(1)))
+    return active, first, found
+
+
+@pytest.mark.parametrize("few_shot", ["clap", "tip_adapter", "tip_adapter_f", "linear_probe"])
+def test_a_few_shot_teacher_is_refit_on_the_labels_of_its_round(tiny, few_shot):
+    active, zero_shot, found = teachers_of(RunConfig(**tiny | {"few_shot": few_shot, "rounds": 1}))
+    result, parts = active.result(), active.prepared
+    for index, (probabilities, distilled) in enumerate(found):
+        ids = torch.tensor(result.labeled_ids(index))
+        labels = parts.task.train.labels[ids]
+        expected = (
+            FEW_SHOT[few_shot](parts.zero_shot).fit(parts.embeddings[ids], labels).probabilities(parts.embeddings)
+        )
+        torch.testing.assert_close(probabilities, expected)
+        torch.testing.assert_close(distilled, expected)
+        assert not torch.allclose(probabilities, zero_shot, atol=1e-4)
+    seen = active.view.teacher_probabilities
+    torch.testing.assert_close(seen, found[-1][0][active.view.ids])
+
+
+def test_the_released_order_lags_one_round_behind_the_corrected_one(tiny):
+    settings = tiny | {"few_shot": "clap", "rounds": 2, "selector": "random"}  # the same picks in both
+    _, zero_shot, corrected = teachers_of(RunConfig(**settings))
+    _, _, released = teachers_of(RunConfig(**settings, protocol="released"))
+    _, _, paper = teachers_of(RunConfig(**settings, protocol="paper"))
+    assert torch.equal(released[0][0], zero_shot)
+    assert torch.equal(released[1][0], corrected[0][0])
+    assert torch.equal(released[2][0], corrected[1][0])
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(paper, corrected, strict=True))
+
+
+@pytest.mark.parametrize("protocol", ["corrected", "released"])
+def test_a_run_with_a_few_shot_teacher_resumes_to_the_same_bytes(tiny, tmp_path, protocol):
+    config = RunConfig(**tiny | {"few_shot": "clap", "protocol": protocol, "rounds": 2})
+    whole = run(config, store=tmp_path / "whole")
+    active = ActiveRun(config, store=tmp_path / "cut", cancel=lambda: len(active.records) > 0)
+    with pytest.raises(Cancelled):
+        list(active)
+    assert files(run(config, store=tmp_path / "cut").folder) == files(whole.folder)
+
+
+def test_a_few_shot_teacher_sees_the_views_that_the_student_sees(tiny):
+    config = RunConfig(
+        **tiny | {"few_shot": "clap", "backbone": "small_cnn", "image_size": 32, "rounds": 0, "steps": 2}
+    )
+    active = ActiveRun(config)
+    list(active)
+    parts = active.prepared
+    fitted = parts.inputs.head
+    assert fitted is not parts.zero_shot
+    torch.testing.assert_close(fitted.probabilities(parts.embeddings), parts.teacher_probabilities)
+
+
+def test_templates_change_the_teacher(tiny):
+    own, other = (ActiveRun(RunConfig(**tiny, templates=t)).prepared for t in (None, ("a drawing of {}", "imagenet-7")))
+    assert not torch.allclose(own.teacher_probabilities, other.teacher_probabilities, atol=1e-3)
+    same = ActiveRun(RunConfig(**tiny, templates=own.task.templates)).prepared
+    assert torch.equal(same.teacher_probabilities, own.teacher_probabilities)
+    with pytest.raises(DataError, match="exactly one '{}'"):
+        ActiveRun(RunConfig(**tiny, templates=("a drawing",)))
 
 
 def test_training_the_whole_network_on_fresh_views(tiny):

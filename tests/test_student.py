@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from activekd_lab.backbones import build_backbone
 from activekd_lab.errors import SettingError, UnknownNameError
-from activekd_lab.student import DualHeadStudent, StudentOutput, build_backbone, list_backbones
+from activekd_lab.student import DualHeadStudent, StudentOutput
 
 IMAGES = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -29,7 +30,7 @@ def test_mixing_outside_its_range(bad):
         StudentOutput(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 1)).probabilities(**bad)
 
 
-@pytest.mark.parametrize("backbone", list_backbones())
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "small_cnn"])
 def test_every_backbone_gives_finite_logits_and_the_same_start_from_the_same_generator(backbone):
     def start():
         return DualHeadStudent(backbone, 5, generator=torch.Generator().manual_seed(3)).eval()

@@ -1,0 +1,107 @@
+import open_clip
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from activekd_lab.backbones import build_backbone, has_pretrained, list_backbones
+from activekd_lab.data import load_task
+from activekd_lab.errors import ModelFilesError, SettingError, UnknownNameError
+from activekd_lab.student import DualHeadStudent
+from activekd_lab.teacher import BUNDLED, load_teacher
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("resnet18", 512),
+        ("mobilenet_v2", 1280),
+        ("squeezenet1_0", None),
+        ("timm/resnet10t", 512),
+        ("timm/test_vit", 64),
+    ],
+)
+def test_features_of_other_families(name, width):
+    if width is None:  # a classifier made of convolutions has no linear layer to take off
+        with pytest.raises(SettingError, match="no linear classifier"):
+            build_backbone(name, pretrained=False)
+        return
+    backbone = build_backbone(name, pretrained=False).eval()
+    size = 160 if name == "timm/test_vit" else 64
+    with torch.no_grad():
+        assert backbone(IMAGES, size).shape == (2, width) == (2, backbone.num_features)
+        assert backbone.stages(IMAGES, size).shape == (2, backbone.num_stage_features)
+
+
+def test_torchvision_features_are_what_the_classifier_read():
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18", pretrained=False).eval()
+    whole = torch.nn.Sequential(*list(backbone.body.children())[:-1], torch.nn.Flatten())
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(IMAGES, 32), whole((IMAGES - backbone.mean) / backbone.std))
+
+
+def test_the_choice_of_weights_must_be_made_for_downloads():
+    with pytest.raises(SettingError, match=r"pretrained=True, False, or weights=FILE"):
+        build_backbone("resnet18")
+    assert has_pretrained("efficientnet_lite0")
+    assert not has_pretrained("resnet18")
+
+
+def test_weights_from_a_local_file(tmp_path):
+    source = timm.create_model("test_resnet", pretrained=False)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    for file in ("w.safetensors", "w.pth"):
+        loaded = build_backbone("timm/test_resnet", weights=tmp_path / file)
+        torch.testing.assert_close(loaded.body.conv1[0].weight, source.conv1[0].weight)
+    with pytest.raises(ModelFilesError, match="do not fit 'resnet18'"):
+        build_backbone("resnet18", weights=tmp_path / "w.pth")
+    with pytest.raises(ModelFilesError, match="does not exist"):
+        build_backbone("resnet18", weights=tmp_path / "none.pth")
+    with pytest.raises(SettingError, match="give one of them"):
+        build_backbone("timm/test_resnet", weights=tmp_path / "w.pth", pretrained=True)
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("resnet81", "resnet18"), ("timm/resnet10tt", "timm/resnet10t")])
+def test_unknown_names(name, nearest):
+    with pytest.raises(UnknownNameError, match=f"nearest first: .*{nearest}"):
+        build_backbone(name, pretrained=False)
+
+
+def test_an_image_size_the_network_cannot_take():
+    with pytest.raises(SettingError, match=r"'timm/test_vit' cannot take image_size=50"):
+        DualHeadStudent("timm/test_vit", 3, pretrained=False, image_size=50)
+
+
+def test_the_clip_tower_gives_open_clips_image_features():
+    tower = build_backbone("open_clip/bundled").eval()
+    model = open_clip.create_model(f"local-dir:{BUNDLED}").eval()
+    with torch.no_grad():
+        pixels = (F.interpolate(IMAGES, (64, 64), mode="bilinear", antialias=True) - 0.5) / 0.25
+        torch.testing.assert_close(tower(IMAGES, 64), model.encode_image(pixels), atol=1e-5, rtol=1e-4)
+
+
+def test_language_aware_initialisation_is_the_zero_shot_classifier():
+    task = load_task("shapes", num_classes=4, pool_size=20, test_per_class=2, val_per_class=1)
+    teacher = load_teacher("bundled", device="cpu")
+    head = teacher.zero_shot(task)
+    student = DualHeadStudent(
+        "open_clip/bundled", 4, class_embeddings=head.text, class_scale=head.scale, generator=torch.Generator()
+    ).eval()
+    views = F.interpolate(task.train.images.float() / 255, (64, 64), mode="bicubic", antialias=True).clamp(0, 1)
+    with torch.no_grad():
+        mixed = student(views).probabilities(ce_weight=0.0)
+        expected = head.probabilities(teacher.encode_views(views))
+    torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=0)
+    with pytest.raises(SettingError, match=r"class_embeddings must be \(4, 128\)"):
+        DualHeadStudent("open_clip/bundled", 4, class_embeddings=head.text[:3])
+    with pytest.raises(SettingError, match="need two heads"):
+        DualHeadStudent("open_clip/bundled", 4, class_embeddings=head.text, single_head=True)
+
+
+def test_families_are_listed():
+    assert {"efficientnet_lite0", "small_cnn", "timm/<model>"} <= set(list_backbones())
