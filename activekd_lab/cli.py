@@ -21,6 +21,10 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Learn and reproduce active learning with distillation from vision-language models.",
 )  # fmt: skip
+bench = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Measure speed: both sides of a ratio in one run."
+)
+app.add_typer(bench, name="bench")
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 Store = Annotated[Path, typer.Option(help="folder of run folders; an existing run of the same settings resumes")]
 
@@ -107,6 +111,50 @@ def doctor(json_: Json = False) -> None:
 
 
 @app.command()
+def cache(
+    kind: Annotated[str | None, typer.Option(help="only this kind, such as embeddings")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="delete what is listed")] = False,
+    json_: Json = False,
+) -> None:
+    """List what is cached on disk (teacher embeddings, backbone features, rendered images), or clear it."""
+    from activekd_lab.data.cache import clear_cache, list_cache
+    from activekd_lab.data.store import cache_dir
+
+    entries = list_cache(kind)
+    total = sum(entry.size for entry in entries)
+    if clear:
+        clear_cache(kind)
+    if json_:
+        rows: list[dict[str, object]] = [entry._asdict() | {"path": str(entry.path)} for entry in entries]
+        print(json.dumps({"folder": str(cache_dir()), "bytes": total, "cleared": clear, "entries": rows}))
+        return
+    lines = [[e.kind, f"{e.size / 1e6:.1f}", e.about + ("" if e.finished else " (unfinished)")] for e in entries]
+    _print_table("", ["kind", "MB", "what it holds"], lines)
+    verb = "deleted from" if clear else "in"
+    print(f"{len(entries)} files, {total / 1e6:.1f} MB {verb} {cache_dir()}")
+
+
+@bench.command("teacher")
+def bench_teacher(
+    tables: Annotated[bool, typer.Option("--tables", help="also few-shot and bias tables (minutes)")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="seeds of the tables")] = 3,
+    json_: Json = False,
+) -> None:
+    """Measure the embedding cache and a CLAP fit; with --tables, what few-shot teachers bring and the bias measures."""
+    from activekd_lab.bench.teacher import speed
+    from activekd_lab.bench.teacher import tables as measure
+
+    with _Reporter(quiet=json_) as report:
+        found = [speed(say=report), *(measure(seeds=seeds, say=report) if tables else [])]
+    if json_:
+        print(json.dumps([table._asdict() for table in found]))
+        return
+    for table in found:
+        _print_table(*table)
+        print()
+
+
+@app.command()
 def lab(
     folder: Annotated[Path, typer.Option(help="where the notebooks are, or are to be copied")] = Path("notebooks"),
     arguments: Annotated[list[str] | None, typer.Argument(help="passed on to jupyter lab, after --")] = None,
@@ -164,7 +212,15 @@ def _print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
     """Drop flags that were not given and turn repeated name=value flags into dictionaries."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
-    return {name: _pairs(name, value) if isinstance(value, list) else value for name, value in given.items()}
+    return {name: _list_setting(name, value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _list_setting(name: str, texts: list[str]) -> Any:
+    return _pairs(name, texts) if _is_mapping(name) else tuple(texts)
+
+
+def _is_mapping(name: str) -> bool:
+    return get_origin(RunConfig.model_fields[name].annotation) is dict
 
 
 def _pairs(option: str, texts: list[str]) -> dict[str, Any]:
@@ -185,7 +241,7 @@ def _flag(name: str) -> inspect.Parameter:
     field = RunConfig.model_fields[name]
     kind = _flag_type(field.annotation)
     text = f"{field.description} [default: {field.default}]" if field.default not in (None, {}) else field.description
-    metavar = "NAME=VALUE" if kind == list[str] else None
+    metavar = "NAME=VALUE" if _is_mapping(name) else None
     optional: Any = kind | None
     annotation = Annotated[optional, typer.Option(help=text, show_default=False, metavar=metavar)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -194,7 +250,7 @@ def _flag(name: str) -> inspect.Parameter:
 def _flag_type(annotation: Any) -> Any:
     """Map a field's type to what typer parses; RunConfig checks the value itself."""
     origin = get_origin(annotation)
-    if origin is dict:
+    if origin in (dict, tuple):
         return list[str]
     if origin is Annotated:
         return _flag_type(get_args(annotation)[0])

@@ -36,6 +36,14 @@ def test_a_run_prints_a_line_a_round_and_json_on_request(tmp_path):
     assert [r["labels"] for r in again["rounds"]] == [4, 9]
 
 
+def test_templates_are_given_one_by_one(tmp_path):
+    arguments = ["--templates", "a {}.", "--templates", "imagenet-7", "--few-shot", "tip_adapter", "--rounds", "0"]
+    done = call("run", *TINY, *arguments, "--store", str(tmp_path), "--json")
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((next(tmp_path.iterdir()) / "config.json").read_text())["config"]
+    assert (stored["templates"], stored["few_shot"]) == (["a {}.", "imagenet-7"], "tip_adapter")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -44,6 +52,7 @@ def test_a_run_prints_a_line_a_round_and_json_on_request(tmp_path):
         (["--rounds", "-2"], "rounds should be greater than or equal to 0, but got -2"),
         (["--task-options", "num_classes"], "expected name=value, but got 'num_classes'"),
         (["--steps", "3", "--epochs", "3"], "give one of them"),
+        (["--templates", "a photo"], "exactly one '{}'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_failure(arguments, message, tmp_path):
@@ -58,6 +67,20 @@ def test_bad_input_is_one_sentence_and_a_failure(arguments, message, tmp_path):
 def test_registries_are_listed():
     assert set(json.loads(call("tasks", "--json").stdout)) == set(list_tasks())
     assert set(json.loads(call("selectors", "--json").stdout)) == {s.name for s in list_selectors()}
+
+
+def test_the_cache_is_listed_and_cleared(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path / "cache"))
+    assert call("run", *TINY, "--rounds", "0", "--store", str(tmp_path / "runs")).returncode == 0
+    listed = json.loads(call("cache", "--json").stdout)
+    assert {entry["kind"] for entry in listed["entries"]} == {"embeddings", "features", "shapes"}
+    assert {"bundled, train", "bundled, test"} == {e["about"] for e in listed["entries"] if e["kind"] == "embeddings"}
+    assert listed["bytes"] == sum(p.stat().st_size for p in (tmp_path / "cache").rglob("*.safetensors"))
+    assert "2 files" in call("cache", "--kind", "embeddings", "--clear").stdout
+    assert {e["kind"] for e in json.loads(call("cache", "--json").stdout)["entries"]} == {"features", "shapes"}
+    wrong = call("cache", "--kind", "embeding", "--clear")
+    assert wrong.returncode == 1
+    assert "nearest first: embeddings" in wrong.stderr
 
 
 def test_doctor_finds_this_installation_well():

@@ -26,13 +26,15 @@ TABLE: dict[str, set[str]] = {
     "data": BASE,  # pool.py keeps its ledger in results.Label
     "teacher": DATA,
     "fewshot": DATA | {"teacher"},
-    "student": {"errors", "config"},
+    "backbones": {"errors"},
+    "student": {"errors", "config", "backbones"},
     "losses": {"errors", "config", "student"},
     "training": DATA | {"teacher", "student", "losses"},
     "selectors": {"errors", "rng"},
     "geometry": {"errors", "rng"},
     "bias": {"errors", "rng"},
-    "prepare": DATA | {"teacher", "fewshot", "student", "losses", "training"},
+    "bench": DATA | {"teacher", "fewshot", "bias", "selectors", "geometry", "loop"},
+    "prepare": DATA | {"backbones", "teacher", "fewshot", "student", "losses", "training"},
     "loop": DATA | {"teacher", "fewshot", "student", "losses", "training", "prepare", "selectors", "geometry"},
     "sweep": {"errors", "config", "results", "loop"},
     "plots": {"errors", "results", "stats"},
@@ -41,9 +43,10 @@ TABLE: dict[str, set[str]] = {
     "notebooks": BASE | {"teacher"},  # the device it will run on
     "demo": {"errors", "config", "results", "loop", "plots"},
     "lab": {"errors"},
-    "doctor": {"errors", "data", "teacher", "student"},
+    "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
-    "cli": {"errors", "config", "results", "loop", "sweep", "plots", "data", "selectors", "demo", "doctor", "lab"},
+    "cli": {"errors", "config", "results", "loop", "sweep", "plots", "data", "selectors", "demo", "doctor", "lab"}
+    | {"bench"},
 }
 """DESIGN 2: what each module may import from the package, beside its own siblings. `__init__` is the front door."""
 

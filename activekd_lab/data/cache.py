@@ -11,8 +11,8 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -110,8 +110,7 @@ def _read(path: Path, key: Mapping[str, str], count: int) -> Tensor | None:
     return found
 
 
-@dataclass(frozen=True)
-class CacheEntry:
+class CacheEntry(NamedTuple):
     """One cached file or folder of chunks: its kind, what it holds, its size in bytes, and whether it is whole."""
 
     kind: str
