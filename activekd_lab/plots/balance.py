@@ -32,7 +32,7 @@ class ClassBalance(NamedTuple):
 def class_balance_data(result: RunResult) -> ClassBalance:
     """Count a run's labels, validation left out."""
     classes = len(result.class_names)
-    kinds = {label.id: label.label for label in result.labels if label.source != "validation"}
+    kinds = {label.id: label.label for label in result.labels}
     counts = np.array(
         [np.bincount([kinds[i] for i in result.labeled_ids(r.round)], minlength=classes) for r in result.records]
     )

@@ -76,7 +76,8 @@ def reliability_diagram(probabilities: Array, labels: Array, *, bins: int = 10, 
     trace = go.Scatter(
         x=data.confidence, y=data.accuracy, mode="lines+markers", name=f"{name} (area: how many)",
         marker=dict(size=size, color=theme.VERMILLION, line=dict(color="white", width=1)), line_color=theme.VERMILLION,
-        customdata=data.predictions, hovertemplate="confidence %{x:.2f}<br>accuracy %{y:.2f}<br>%{customdata} predictions",
+        customdata=data.predictions,
+        hovertemplate="confidence %{x:.2f}<br>accuracy %{y:.2f}<br>%{customdata} predictions",
     )  # fmt: skip
     fig.add_trace(trace)
     fig.update_xaxes(range=[-0.02, 1.02], constrain="domain")

@@ -9,11 +9,13 @@ from activekd_lab.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from activekd_lab.widgets.explorer import SelectionExplorer
+    from activekd_lab.widgets.live import LiveRun
     from activekd_lab.widgets.selection import SelectionState
+    from activekd_lab.widgets.worker import Worker
 
-__all__ = ["SelectionExplorer", "SelectionState"]
+__all__ = ["LiveRun", "SelectionExplorer", "SelectionState", "Worker"]
 
-_HOME = {"SelectionExplorer": "explorer", "SelectionState": "selection"}
+_HOME = {"LiveRun": "live", "SelectionExplorer": "explorer", "SelectionState": "selection", "Worker": "worker"}
 
 
 def __getattr__(name: str) -> Any:

@@ -112,7 +112,7 @@ class SelectionExplorer(Explorer):
         return shown if self.color == UNCERTAINTY else shown._replace(entropy=selection.distance.astype(np.float32))
 
     def _build(self) -> Any:
-        return _View(self).box
+        return View(self).box
 
 
 def _offered(selector: str, with_features: bool, runner: Runner) -> list[str]:
@@ -121,8 +121,8 @@ def _offered(selector: str, with_features: bool, runner: Runner) -> list[str]:
     return list(dict.fromkeys([*names, selector]))
 
 
-class _View:
-    """The ipywidgets side: reads controls into the state, writes the state into traces. No decisions of its own."""
+class View:
+    """The ipywidgets side of SelectionExplorer: reads controls into the state, writes the state into traces."""
 
     def __init__(self, explorer: SelectionExplorer) -> None:
         self._explorer, self._state = explorer, explorer.state

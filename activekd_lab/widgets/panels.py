@@ -34,20 +34,20 @@ def pick_panel(picks: Picks, images: Array, class_names: Sequence[str]) -> str:
     if not len(shown):
         return ""
     page = sheet(images[shown], columns=len(shown), tile=64, quality=85)
-    cells = "".join(_cell(i, picks, page.uri, len(shown), class_names) for i in range(len(shown)))
+    cells = "".join(_cell(i, picks, len(shown), class_names) for i in range(len(shown)))
     more = f"<div>and {len(picks.ids) - SHOWN} more</div>" if len(picks.ids) > SHOWN else ""
-    return (
-        '<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(88px,1fr));gap:8px;font-size:11px;'
-        f'line-height:1.25;max-width:100%">{cells}</div>{more}'
+    grid = (
+        "display:grid;grid-template-columns:repeat(auto-fill,minmax(88px,1fr));gap:8px;font-size:11px;line-height:1.25"
     )
+    return f'<div style="--sheet:url({page.uri});{grid}">{cells}</div>{more}'
 
 
-def _cell(i: int, picks: Picks, uri: str, count: int, class_names: Sequence[str]) -> str:
+def _cell(i: int, picks: Picks, count: int, class_names: Sequence[str]) -> str:
     truth, guess = html.escape(class_names[picks.true[i]]), html.escape(class_names[picks.predicted[i]])
     right = picks.true[i] == picks.predicted[i]
     sign, color = ("✓", GREEN) if right else ("✗", VERMILLION)
     picture = (
-        f"width:72px;height:72px;border-radius:6px;background:url({uri}) -{72 * i}px 0/{72 * count}px 72px;"
+        f"width:72px;height:72px;border-radius:6px;background:var(--sheet) -{72 * i}px 0/{72 * count}px 72px;"
         "image-rendering:pixelated"
     )
     tip = f"pick {i + 1}, image {picks.ids[i]}: distance to the nearest label {picks.distance[i]:.3f}"

@@ -6,14 +6,14 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots.bias import prediction_bias, prediction_bias_data
 
 TEACHER = np.array([[1, 0, 0], [0.8, 0.2, 0], [0, 0, 1], [0, 0, 1]], dtype=np.float32)
-STUDENT = TEACHER[:, [1, 0, 2]]
+STUDENT = 0.5 * TEACHER[:, [1, 0, 2]] + 1 / 6  # half as far from the middle
 CLUSTERS = np.array([0, 0, 1, 1])
 
 
 def test_radii_are_mean_distances_to_the_groups_centre():
     data = prediction_bias_data(TEACHER, STUDENT, CLUSTERS)
     np.testing.assert_allclose(data.teacher_radius, [0.1 * np.sqrt(2), 0], atol=1e-6)
-    np.testing.assert_allclose(data.student_radius, data.teacher_radius, atol=1e-6)
+    np.testing.assert_allclose(data.student_radius, data.teacher_radius / 2, atol=1e-6)
     spread = np.linalg.norm(STUDENT - STUDENT.mean(axis=0), axis=1).mean()
     assert data.overall_radius == pytest.approx(spread)
 

@@ -1,0 +1,97 @@
+"""LiveRun: start, pause and cancel an ActiveKD run, and watch its curve grow."""
+
+# ruff: noqa: C408  (Plotly and ipywidgets settings read best as keyword arguments)
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from activekd_lab.errors import SettingError
+from activekd_lab.plots import theme
+from activekd_lab.widgets.base import Explorer
+from activekd_lab.widgets.panels import row, words
+from activekd_lab.widgets.worker import Iterate, Worker
+
+
+class LiveRun(Explorer):
+    """Buttons and a learning curve for a run that goes on in the background.
+
+    Args:
+        iterate: `iterate(cancel)` yields a RoundRecord a round, for example
+            `lambda cancel: akd.iterate(config, store="runs/", cancel=cancel)`.
+        rounds: how many query rounds it will have, for the progress bar.
+        teacher_accuracy: a fraction, drawn as a level; None leaves it out.
+
+    Attributes:
+        worker: the run without a front end.
+
+    Raises:
+        SettingError: rounds below 0.
+    """
+
+    def __init__(self, iterate: Iterate, *, rounds: int, teacher_accuracy: float | None = None) -> None:
+        if rounds < 0:
+            raise SettingError(f"rounds must be 0 or more, but got {rounds}.")
+        self.rounds, self._teacher = rounds, teacher_accuracy
+        self.worker = Worker(iterate)
+
+    def takeaway(self) -> str:
+        """Say where the run stands."""
+        worker, records = self.worker, self.worker.records
+        if worker.error is not None:
+            return f"Failed in round {len(records)}: {worker.error}"
+        if not records:
+            return f"{worker.status.capitalize()}: {self.rounds} query rounds to come."
+        last = records[-1]
+        return (
+            f"{worker.status.capitalize()}: round {last.round} of {self.rounds}, {last.labels} labels, accuracy "
+            f"{100 * last.accuracy:.1f} %, covering radius {last.covering_radius:.3f}."
+        )
+
+    def figure(self) -> go.Figure:
+        """Return the curve so far, without controls."""
+        fig = theme.figure("Learning, live", x="labels spent", y="accuracy (%)", height=360)
+        style = dict(color=theme.VERMILLION, width=2.6)
+        labels, accuracy = self._curve()
+        fig.add_trace(go.Scatter(x=labels, y=accuracy, mode="lines+markers", line=style, name="student"))
+        if self._teacher is not None:
+            level = dict(color=theme.GREY, width=1.5, dash="dash")
+            fig.add_hline(y=100 * self._teacher, line=level, annotation_text="teacher, zero-shot")
+        return fig.update_yaxes(rangemode="tozero")
+
+    def _curve(self) -> tuple[Any, Any]:
+        records = self.worker.records
+        return np.array([r.labels for r in records]), np.array([100 * r.accuracy for r in records], dtype=np.float32)
+
+    def _build(self) -> Any:
+        return LiveView(self).box
+
+
+class LiveView:
+    """The ipywidgets side of LiveRun."""
+
+    def __init__(self, live: LiveRun) -> None:
+        import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
+
+        self._live, worker = live, live.worker
+        self.curve = go.FigureWidget(live.figure())
+        self.run, self.pause, self.cancel = (w.Button(description=text) for text in ("Run", "Pause", "Cancel"))
+        self.progress, self.words = w.IntProgress(0, 0, live.rounds + 1, description="rounds"), w.HTML()
+        for button, act in ((self.run, worker.run), (self.pause, worker.pause), (self.cancel, worker.cancel)):
+            button.on_click(lambda _, act=act: act())
+        worker.on_change = self.draw
+        self.draw()
+        self.box = w.VBox([row(self.run, self.pause, self.cancel, self.progress), self.words, self.curve])
+
+    def draw(self) -> None:
+        """Show where the run stands; also called from the worker's thread."""
+        status = self._live.worker.status
+        self.run.description = "Go on" if status == "paused" else "Run"
+        self.run.disabled, self.pause.disabled = status == "running", status != "running"
+        self.cancel.disabled = status not in ("running", "paused")
+        self.progress.value, self.words.value = len(self._live.worker.records), words(self._live.takeaway())
+        with self.curve.batch_update():
+            self.curve.data[0].x, self.curve.data[0].y = self._live._curve()
