@@ -123,7 +123,8 @@ class DualHeadStudent(nn.Module):
             raise SettingError(f"num_classes must be 2 or more, but got {num_classes}.")
         if projection_dim is not None and not freeze_backbone:
             raise SettingError("projection_dim has an effect only with freeze_backbone=True.")
-        check_frozen(backbone, freeze_backbone, pretrained, weights)
+        if pretrained is None:
+            check_frozen(backbone, freeze_backbone, pretrained, weights)
         self.settings = {"backbone": backbone, "num_classes": num_classes, "single_head": single_head}
         self.settings |= {
             "freeze_backbone": freeze_backbone,

@@ -112,7 +112,7 @@ def fit(
     plan: TrainingPlan,
     *,
     generator: torch.Generator,
-    on_step: Callable[[int, DHOLoss], None] | None = None,
+    on_loss: Callable[[int, DHOLoss], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> list[float]:
     """Train `student` in place and return the loss of every step.
@@ -127,7 +127,7 @@ def fit(
         unlabeled_ids: (U,) ids without; not used by a plan without distillation.
         plan: length, batches, optimizer.
         generator: order of the batches and their crops.
-        on_step: called with the step and its loss.
+        on_loss: called with the step and its loss, before the backward pass (see `gradients.ConflictLog`).
         cancel: asked before each step; True stops the training.
 
     Raises:
@@ -152,13 +152,13 @@ def fit(
             raise Cancelled(f"Training was cancelled at step {index} of {plan.steps}.")
         ids = torch.cat([labeled.next(), unlabeled.next()])
         loss = step(student, inputs, ids, label_of[ids[: plan.batch_labeled]].to(device), plan, generator)
+        if on_loss is not None:
+            on_loss(index, loss)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         optimizer.step()
         schedule.step()
         losses.append(loss.total.detach())
-        if on_step is not None:
-            on_step(index, loss)
         if index % 50 == 49 or index == plan.steps - 1:
             _refuse_non_finite(losses, index, float(schedule.get_last_lr()[0]), ids)
     return torch.stack(losses).tolist()

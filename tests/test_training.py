@@ -78,7 +78,7 @@ def test_cancel_stops_between_steps(problem):
     inputs, labels = problem
     done = []
     with pytest.raises(Cancelled, match="step 3 of 30"):
-        train(inputs, labels, on_step=lambda i, loss: done.append(i), cancel=lambda: len(done) == 3)
+        train(inputs, labels, on_loss=lambda i, loss: done.append(i), cancel=lambda: len(done) == 3)
 
 
 def test_cycle_shows_every_id_once_before_any_twice(g):

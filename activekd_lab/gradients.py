@@ -1,0 +1,73 @@
+"""Do the two losses pull the shared layers apart? Cosines between their gradients (arXiv:2505.07675)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from activekd_lab.losses import DHOLoss
+from activekd_lab.student import DualHeadStudent
+
+
+def gradient_conflict(student: DualHeadStudent, loss: DHOLoss) -> dict[str, float]:
+    """Return the cosine between ∂CE/∂θ and ∂KD/∂θ over the shared layers, for all of them ("all") and by group.
+
+    Call it between the forward pass and `loss.total.backward()`; the graph is kept. A negative cosine means that a
+    step along one gradient raises the other loss. The KD loss is the sum of its labelled and unlabelled parts.
+
+    Args:
+        student: the network that produced the loss; its heads are left out, since each belongs to one loss.
+        loss: a `DHOLoss` with distillation.
+    """
+    shared = {name: p for name, p in student.named_parameters() if p.requires_grad and "_head" not in name}
+    values = list(shared.values())
+    ce = torch.autograd.grad(loss.ce, values, retain_graph=True, allow_unused=True)
+    kd = torch.autograd.grad(loss.kd_labeled + loss.kd_unlabeled, values, retain_graph=True, allow_unused=True)
+    pairs: dict[str, list[tuple[Tensor, Tensor]]] = {"all": []}
+    for name, a, b in zip(shared, ce, kd, strict=True):
+        if a is not None and b is not None:
+            pairs["all"].append((a, b))
+            pairs.setdefault(_group(name), []).append((a, b))
+    return {group: _cosine(found) for group, found in pairs.items() if found}
+
+
+def _group(name: str) -> str:
+    """Return a parameter's layer group: the part below `backbone.body`, with the number of its block."""
+    parts = name.removeprefix("backbone.body.").split(".")
+    return ".".join(parts[:2]) if len(parts) > 2 and parts[1].isdigit() else parts[0]
+
+
+def _cosine(pairs: list[tuple[Tensor, Tensor]]) -> float:
+    dot = sum(float(_dot(a, b)) for a, b in pairs)
+    left = sum(float(_dot(a, a)) for a, _ in pairs)
+    right = sum(float(_dot(b, b)) for _, b in pairs)
+    return dot / max((left * right) ** 0.5, 1e-20)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a.float() * b.float()).sum()
+
+
+@dataclass
+class ConflictLog:
+    """Collects `gradient_conflict` every `every` steps; pass its `on_loss` to `training.fit`.
+
+    Attributes:
+        steps: at which it was measured.
+        cosines: by layer group, one value a measured step.
+    """
+
+    student: DualHeadStudent
+    every: int = 10
+    steps: list[int] = field(default_factory=list)
+    cosines: dict[str, list[float]] = field(default_factory=dict)
+
+    def on_loss(self, step: int, loss: DHOLoss) -> None:
+        """Measure at this step, before its backward pass."""
+        if step % self.every:
+            return
+        self.steps.append(step)
+        for group, value in gradient_conflict(self.student, loss).items():
+            self.cosines.setdefault(group, []).append(value)
