@@ -40,14 +40,11 @@ def _group(name: str) -> str:
 
 
 def _cosine(pairs: list[tuple[Tensor, Tensor]]) -> float:
-    dot = sum(float(_dot(a, b)) for a, b in pairs)
-    left = sum(float(_dot(a, a)) for a, _ in pairs)
-    right = sum(float(_dot(b, b)) for _, b in pairs)
-    return dot / max((left * right) ** 0.5, 1e-20)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a.float() * b.float()).sum()
+    dot, left, right = (
+        sum(float((x.float() * y.float()).sum()) for x, y in products)
+        for products in (pairs, [(a, a) for a, _ in pairs], [(b, b) for _, b in pairs])
+    )
+    return float(dot / max((left * right) ** 0.5, 1e-20))
 
 
 @dataclass
