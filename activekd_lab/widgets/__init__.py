@@ -10,12 +10,21 @@ from activekd_lab.errors import UnknownNameError
 if TYPE_CHECKING:
     from activekd_lab.widgets.explorer import SelectionExplorer
     from activekd_lab.widgets.live import LiveRun
+    from activekd_lab.widgets.mixing import MixingExplorer
+    from activekd_lab.widgets.planner import BudgetPlanner
     from activekd_lab.widgets.selection import SelectionState
     from activekd_lab.widgets.worker import Worker
 
-__all__ = ["LiveRun", "SelectionExplorer", "SelectionState", "Worker"]
+__all__ = ["BudgetPlanner", "LiveRun", "MixingExplorer", "SelectionExplorer", "SelectionState", "Worker"]
 
-_HOME = {"LiveRun": "live", "SelectionExplorer": "explorer", "SelectionState": "selection", "Worker": "worker"}
+_HOME = {
+    "BudgetPlanner": "planner",
+    "LiveRun": "live",
+    "MixingExplorer": "mixing",
+    "SelectionExplorer": "explorer",
+    "SelectionState": "selection",
+    "Worker": "worker",
+}
 
 
 def __getattr__(name: str) -> Any:
