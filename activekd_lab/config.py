@@ -36,6 +36,9 @@ class RunConfig(BaseModel):
     templates: tuple[str, ...] | None = Field(
         None, description='prompt templates such as "a photo of a {}.", or "imagenet-7"; none means those of the task'
     )
+    teacher_views: Positive | None = Field(
+        None, description="crops an image that the teacher sees once, cached; none shows it fresh crops at every step"
+    )
     few_shot: FewShot = Field(
         "none", description="refit the teacher on the labels each round: none (zero-shot), clap, tip_adapter, …"
     )
@@ -101,6 +104,8 @@ class RunConfig(BaseModel):
     def _refuse_teacher_settings_without_effect(self) -> None:
         if self.templates == ():
             raise ValueError("templates must hold at least one template; leave it out for the task's own")
+        if self.teacher_views is not None and self.method == "ce":
+            raise ValueError("teacher_views has no effect with method='ce', which has no teacher")
         if self.few_shot == "none" and self.protocol != "corrected":
             raise ValueError(
                 f"protocol={self.protocol!r} has no effect with few_shot='none': it says when the teacher is refit"

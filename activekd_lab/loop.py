@@ -19,6 +19,7 @@ from torch import Tensor
 from activekd_lab.config import RunConfig
 from activekd_lab.data import check_task
 from activekd_lab.data.pool import Pool, initial_ids
+from activekd_lab.data.prompts import build_prompts
 from activekd_lab.errors import NonFiniteError, PoolError
 from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
@@ -277,8 +278,10 @@ def run(
 
 
 def check_names(config: RunConfig) -> None:
-    """Refuse unknown names and options before anything is loaded."""
+    """Refuse unknown names, options and templates before anything is loaded."""
     check_task(config.task, dict(config.task_options))
+    if config.templates is not None:
+        build_prompts(("a class",), config.templates)
     selector = resolve(config.selector)
     selector.check_options(dict(config.selector_options))
 

@@ -17,10 +17,12 @@ from activekd_lab.backbones import build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
+from activekd_lab.errors import SettingError
 from activekd_lab.fewshot import few_shot
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
 from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
+from activekd_lab.view_cache import CachedViewInputs, encode_cached_views
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,7 @@ class Prepared:
         method = few_shot(config.few_shot, self.zero_shot)
         head = method.fit(self.embeddings[ids].to(self.device), labels.to(self.device), generator=generator)
         logits = head.logits(self.embeddings)
-        inputs = teacher_inputs(config, self.task, self.teacher, head, logits, self.device, self.features)
-        return replace(self, teacher_probabilities=logits.softmax(1), inputs=inputs)
+        return replace(self, teacher_probabilities=logits.softmax(1), inputs=_with_head(self.inputs, head, logits))
 
     def predict(self, student: DualHeadStudent) -> tuple[StudentOutput, StudentOutput]:
         """Return the student's outputs on the training and the test split."""
@@ -90,6 +91,8 @@ def resolve_backbone(config: RunConfig) -> RunConfig:
 
 def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -> Prepared:
     """Load the task and the teacher and compute what all rounds share, from the caches where they hold it."""
+    if config.teacher_views is not None and config.freeze_backbone is True:
+        raise SettingError("teacher_views has no effect with a frozen backbone, which sees no crops; leave it out.")
     task = _load_task(config.task, tuple(sorted(config.task_options.items())))
     device = resolve_device(config.device)
     teacher = _load_teacher(config.teacher, device)
@@ -103,24 +106,25 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -
         say("computing backbone features")
         features = (backbone_features(config, task.train, device), backbone_features(config, task.test, device))
         features = (features[0].to(device), features[1].to(device))
-    inputs = teacher_inputs(config, task, teacher, head, train_logits, device, features)
+        inputs: Inputs = FrozenInputs(features[0], train_logits.to(device))
+    elif config.teacher_views is not None:
+        say(f"encoding {config.teacher_views} views an image with the teacher")
+        views = encode_cached_views(
+            teacher, task.train, views=config.teacher_views, size=config.image_size, flip=task.horizontal_flip
+        )
+        inputs = CachedViewInputs(views, head, device)
+    else:
+        inputs = ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
     accuracy = float((test_logits.argmax(1) == task.test.labels).float().mean())
     return Prepared(task, teacher, head, device, embeddings, train_logits.softmax(1), accuracy, features, inputs)
 
 
-def teacher_inputs(
-    config: RunConfig,
-    task: Task,
-    teacher: Teacher,
-    head: TeacherHead,
-    logits: Tensor,
-    device: torch.device,
-    features: tuple[Tensor, Tensor] | None,
-) -> Inputs:
-    """Return where training batches come from: cached features and (N, C) teacher logits, or fresh views."""
-    if features is not None:
-        return FrozenInputs(features[0], logits.to(device))
-    return ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
+def _with_head(inputs: Inputs, head: TeacherHead, logits: Tensor) -> Inputs:
+    """Return the same inputs with another teacher head, whose (N, C) logits of the plain images are given."""
+    if isinstance(inputs, FrozenInputs):
+        return replace(inputs, teacher_logits=logits.to(inputs.features.device))
+    assert isinstance(inputs, ViewInputs | CachedViewInputs)
+    return replace(inputs, head=head)
 
 
 _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(options)))

@@ -31,9 +31,27 @@ def random_resized_crop(
     Returns:
         (B, 3, size, size) float32 in [0, 1].
     """
+    return cut_crops(images, size, draw_crops(len(images), generator), scale=scale, ratio=ratio, flip=flip)
+
+
+def draw_crops(count: int, generator: torch.Generator) -> Tensor:
+    """Return (5, count) uniform numbers, all that `cut_crops` needs to cut the same views again."""
+    return torch.rand(5, count, generator=generator)
+
+
+def cut_crops(
+    images: Tensor,
+    size: int,
+    drawn: Tensor,
+    *,
+    scale: tuple[float, float] = (0.5, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    flip: bool = True,
+) -> Tensor:
+    """Cut the crops that `draw_crops` drew, (5, B), from (B, 3, H, W) images; see `random_resized_crop`."""
     images = images.float() / 255 if images.dtype == torch.uint8 else images
     B = len(images)
-    area, shape, x, y, side = torch.rand(5, B, generator=generator).to(images.device)
+    area, shape, x, y, side = drawn.to(images.device)
     area = scale[0] + (scale[1] - scale[0]) * area
     shape = torch.exp(math.log(ratio[0]) + (math.log(ratio[1]) - math.log(ratio[0])) * shape)
     width, height = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)

@@ -1,0 +1,104 @@
+"""Augmented views that the teacher sees once: K crops an image, embedded, cached, and cut again for the student.
+
+Distillation wants teacher and student to see the same crop. Asking the teacher at every step is what costs most; here
+each image has K fixed crops, drawn from a seed, so their embeddings lie on disk and the student's pixels are cut anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from activekd_lab.data.cache import cached_rows
+from activekd_lab.data.task import Split
+from activekd_lab.data.views import cut_crops, draw_crops
+from activekd_lab.errors import SettingError
+from activekd_lab.rng import generator
+from activekd_lab.student import DualHeadStudent, StudentOutput
+from activekd_lab.teacher import Teacher, TeacherHead
+
+_BATCH = 256
+_CHUNK = 8 * _BATCH
+
+
+@dataclass(frozen=True, eq=False)
+class CachedViews:
+    """K crops of every image of a split.
+
+    Attributes:
+        embeddings: (K, N, D) teacher embeddings of the crops.
+        drawn: (K, 5, N) numbers that say where each crop lies (`data.views.draw_crops`).
+        size: side of the crops, pixels.
+        flip: whether half of them are mirrored.
+    """
+
+    split: Split
+    embeddings: Tensor
+    drawn: Tensor
+    size: int
+    flip: bool
+
+    def pixels(self, ids: Tensor, which: Tensor, device: torch.device) -> Tensor:
+        """Return (B, 3, size, size) float crops in [0, 1]: of each id, its crop number `which`, both (B,) int64."""
+        images = self.split.images[ids].to(device, non_blocking=True)
+        return cut_crops(images, self.size, self.drawn[which, :, ids].T, flip=self.flip)
+
+
+def encode_cached_views(
+    teacher: Teacher, split: Split, *, views: int, size: int, seed: int = 0, flip: bool = True
+) -> CachedViews:
+    """Embed K crops of every image, or read them from the cache; a killed call continues.
+
+    Args:
+        teacher: sees each crop at its own input size.
+        split: N images.
+        views: K, crops an image.
+        size: side at which crops are cut, pixels: the student's input.
+        seed: draws the crops.
+        flip: mirror half of them.
+
+    Raises:
+        SettingError: no views.
+    """
+    if views < 1:
+        raise SettingError(f"views must be 1 or more, but got {views}.")
+    drawn = torch.stack([draw_crops(len(split), generator(seed, "view", k)) for k in range(views)])
+    found = [_encode_view(teacher, split, drawn[k], f"crop {size} {flip} {seed} {k}", size, flip) for k in range(views)]
+    return CachedViews(split, torch.stack(found), drawn, size, flip)
+
+
+@torch.inference_mode()
+def _encode_view(teacher: Teacher, split: Split, drawn: Tensor, view: str, size: int, flip: bool) -> Tensor:
+    def compute(ids: range) -> Tensor:
+        parts = []
+        for start in range(ids.start, ids.stop, _BATCH):
+            rows = slice(start, min(start + _BATCH, ids.stop))
+            crops = cut_crops(split.images[rows].to(teacher.device), size, drawn[:, rows], flip=flip)
+            parts.append(teacher.encode_views(crops).cpu())
+        return torch.cat(parts) if parts else torch.empty(0, 0)
+
+    about = f"{teacher.name}, {split.name}, {view}"
+    return cached_rows("views", teacher.cache_key(split, view), len(split), compute, chunk=_CHUNK, about=about)
+
+
+@dataclass(frozen=True, eq=False)
+class CachedViewInputs:
+    """Training batches from cached views: the student sees a crop, the teacher's embedding of it is looked up."""
+
+    views: CachedViews
+    head: TeacherHead
+    device: torch.device
+
+    def batch(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pick one of the K crops of each id; return its pixels and the (B, C) teacher logits of the same crop."""
+        which = torch.randint(len(self.views.embeddings), (len(ids),), generator=generator)
+        with torch.no_grad():
+            logits = self.head.logits(self.views.embeddings[which, ids].to(self.device))
+        return self.views.pixels(ids, which, self.device), logits
+
+    def forward(self, student: DualHeadStudent, inputs: Tensor) -> StudentOutput:
+        """Run the whole student."""
+        output: StudentOutput = student(inputs)
+        return output
