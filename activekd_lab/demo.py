@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from activekd_lab.config import Method, RunConfig
+from activekd_lab.data import load_task
 from activekd_lab.errors import RunFolderError
-from activekd_lab.loop import ActiveRun, check_names
+from activekd_lab.loop import check_names
 from activekd_lab.plots import Pool, write_report
 from activekd_lab.plots.report_table import Row, percent, table_data
 from activekd_lab.results import RunResult
+from activekd_lab.sweep import Sweep, run_all
 
 TASKS = ("shapes", "digits")
 SETTINGS: tuple[tuple[str, Method], ...] = (
@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         tables: (title, columns, rows of text), one a task.
-        summary: the same numbers as JSON types, with where the time went.
+        summary: the same numbers as JSON types.
         seconds: wall time.
         split: where the time went, in words.
         report: the HTML page.
@@ -48,30 +48,13 @@ class Outcome(NamedTuple):
     report: Path
 
 
-@dataclass
-class _Clock:
-    """Wall time since the start, and the part of it spent on each stage."""
-
-    started: float = field(default_factory=time.perf_counter)
-    stages: dict[str, float] = field(default_factory=dict)
-
-    def add(self, seconds: Mapping[str, float]) -> None:
-        for stage, value in seconds.items():
-            self.stages[stage] = self.stages.get(stage, 0.0) + value
-
-    @contextmanager
-    def timing(self, stage: str) -> Iterator[None]:
-        since = time.perf_counter()
-        yield
-        self.add({stage: time.perf_counter() - since})
-
-
 def run_demo(
     out: Path,
     *,
     tasks: Sequence[str] = TASKS,
     seeds: int = 2,
     rounds: int = 4,
+    processes: int | None = None,
     say: Say = lambda text: None,
 ) -> Outcome:
     """Run every setting with every seed on every task, write `out/report.html`, and return the tables.
@@ -84,23 +67,24 @@ def run_demo(
         tasks: names of tasks.
         seeds: seeds 0 … seeds − 1 for every setting.
         rounds: query rounds after the initial labels.
-        say: called with a line whenever a new run or stage begins.
+        processes: how many work at once, see `sweep.run_all`.
+        say: called with a line after each run and before the report.
 
     Raises:
         UnknownNameError: an unknown task, before anything is computed.
         RunFolderError: `out` cannot be written, before anything is computed.
     """
-    clock = _Clock()
+    started = time.perf_counter()
     configs = [config for task in tasks for config in demo_configs(task, seeds=seeds, rounds=rounds)]
     for config in configs:
         check_names(config)
     _check_writable(out)
-    results, pools = _run_all(configs, out / "runs", say, clock)
+    sweep = run_all(configs, out / "runs", processes=processes, say=say)
     say("writing the report")
-    note = f"{len(SETTINGS)} settings, {seeds} seed(s), {rounds} query rounds; made by activekd-lab demo."
-    with clock.timing("report"):
-        report = write_report(results, out / "report.html", pools=pools, title="ActiveKD, bundled tasks", note=note)
-    return _outcome(results, list(tasks), clock, report)
+    note = f"Made by activekd-lab demo: {len(SETTINGS)} settings, seeds 0 to {seeds - 1}, {rounds} query rounds."
+    pools = {task: _pool(task) for task in tasks}
+    report = write_report(sweep.results, out / "report.html", pools=pools, title="ActiveKD, bundled tasks", note=note)
+    return _outcome(sweep, tasks, report, time.perf_counter() - started)
 
 
 def demo_configs(task: str, *, seeds: int, rounds: int) -> list[RunConfig]:
@@ -122,52 +106,25 @@ def _check_writable(out: Path) -> None:
         ) from error
 
 
-def _run_all(
-    configs: Sequence[RunConfig], store: Path, say: Say, clock: _Clock
-) -> tuple[list[RunResult], dict[str, Pool]]:
-    results: list[RunResult] = []
-    pools: dict[str, Pool] = {}
-    try:
-        for number, config in enumerate(configs, start=1):
-            say(
-                f"run {number} of {len(configs)}: {config.task}, {config.selector}, {config.method}, seed {config.seed}"
-            )
-            active = _run(config, store, say if config.task not in pools else None, clock)
-            train = active.prepared.task.train
-            pools[config.task] = Pool(train.images.numpy(), train.labels.numpy())
-            results.append(active.result())
-    except KeyboardInterrupt:
-        say(f"stopped; finished rounds are in {store}, and the same command continues from there")
-        raise
-    return results, pools
+def _pool(task: str) -> Pool:
+    train = load_task(task).train
+    return Pool(train.images.numpy(), train.labels.numpy())
 
 
-def _run(config: RunConfig, store: Path, say: Say | None, clock: _Clock) -> ActiveRun:
-    """Run what is not on disk yet; rounds read back cost the clock nothing."""
-    with clock.timing("prepare"):
-        active = ActiveRun(config, store=store, progress=say)
-    finished = len(active.records)
-    for record in active:
-        if record.round >= finished:
-            clock.add(record.seconds)
-    return active
-
-
-def _outcome(results: Sequence[RunResult], tasks: Sequence[str], clock: _Clock, report: Path) -> Outcome:
-    seconds = time.perf_counter() - clock.started
-    clock.add({"rest": max(0.0, seconds - sum(clock.stages.values()))})
-    found = {task: [result for result in results if result.config["task"] == task] for task in tasks}
-    stages = {name: round(value, 2) for name, value in clock.stages.items()}
+def _outcome(sweep: Sweep, tasks: Sequence[str], report: Path, seconds: float) -> Outcome:
+    found = {task: [result for result in sweep.results if result.config["task"] == task] for task in tasks}
+    stages = ", ".join(f"{name} {value:.0f} s" for name, value in sweep.seconds.items())
     return Outcome(
         tables=[_text_table(task, runs) for task, runs in found.items()],
         summary={
             "tasks": {task: _task_summary(runs) for task, runs in found.items()},
             "seconds": round(seconds, 2),
-            "stages": stages,
+            "stages": {name: round(value, 2) for name, value in sweep.seconds.items()},
+            "processes": sweep.processes,
             "report": str(report),
         },
         seconds=seconds,
-        split=", ".join(f"{name} {value:.0f} s" for name, value in stages.items()),
+        split=f"{stages}, summed over {sweep.processes} process{'es' * (sweep.processes > 1)}",
         report=report,
     )
 
