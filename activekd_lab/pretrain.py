@@ -26,12 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from activekd_lab.data import Task, load_task
+from activekd_lab.data import load_task
 from activekd_lab.data.captions import digit_caption, shape_caption
 from activekd_lab.data.glyphs import render_digits
 from activekd_lab.data.render import SHAPES, TEXTURES, render
 from activekd_lab.data.store import atomic_path, cache_dir
 from activekd_lab.rng import generator, numpy_generator
+from activekd_lab.teacher import Teacher, load_teacher
 
 log = logging.getLogger("activekd_lab.pretrain")
 
@@ -187,46 +188,37 @@ def _learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 @torch.no_grad()
-def zero_shot_predictions(model: Any, task: Task, split: str) -> tuple[Tensor, Tensor]:
-    """Return the model's predicted classes and the labels of one split, (N,) each; no embedding is cached."""
+def _glance(model: Any) -> str:
+    """Return the validation accuracies in one line, so that a long run can be judged while it lasts."""
     model.eval()
     tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=MODEL["text_cfg"]["context_length"])
-    device, part = next(model.parameters()).device, getattr(task, split)
-    text = model.encode_text(tokenizer([task.templates[0].format(c) for c in task.class_names]).to(device), True)
-    batches = (preprocess(b.to(device), MODEL["vision_cfg"]["image_size"]) for b in part.images.split(512))
-    return torch.cat([(model.encode_image(b, True) @ text.T).argmax(1).cpu() for b in batches]), part.labels
-
-
-def _glance(model: nn.Module) -> str:
-    """Return the validation accuracies in one line, so that a long run can be judged while it lasts."""
-    parts = []
+    device, parts = next(model.parameters()).device, []
     for name in ("shapes", "digits"):
-        predicted, labels = zero_shot_predictions(model, load_task(name), "val")
-        parts.append(f"{name} {(predicted == labels).float().mean():.3f}")
+        task = load_task(name)
+        assert task.val is not None
+        text = model.encode_text(tokenizer([task.templates[0].format(c) for c in task.class_names]).to(device), True)
+        batches = (preprocess(b.to(device), MODEL["vision_cfg"]["image_size"]) for b in task.val.images.split(512))
+        predicted = torch.cat([(model.encode_image(b, True) @ text.T).argmax(1).cpu() for b in batches])
+        parts.append(f"{name} {_accuracy(predicted, task.val.labels):.3f}")
     return "zero-shot on validation: " + ", ".join(parts)
 
 
-def measure(model: nn.Module) -> dict[str, Any]:
+def measure(teacher: Teacher) -> dict[str, Any]:
     """Measure zero-shot accuracy on both tasks' test splits, and which classes are taken for which."""
-    predicted, labels = zero_shot_predictions(model, load_task("digits"), "test")
-    figures: dict[str, Any] = {
-        "digits": _accuracy(predicted, labels),
-        "digits_confusions": _confusions(predicted, labels, load_task("digits").class_names),
-    }
-    task = load_task("shapes")
-    predicted, labels = zero_shot_predictions(model, task, "test")
-    figures |= {
-        "shapes": _accuracy(predicted, labels),
-        "shapes_confusions": _confusions(predicted, labels, task.class_names),
-    }
+    figures: dict[str, Any] = {}
+    for name in ("digits", "shapes"):
+        task = load_task(name)
+        predicted = teacher.zero_shot(task).logits(teacher.encode(task.test)).argmax(1)
+        figures[name] = _accuracy(predicted, task.test.labels)
+        figures[f"{name}_confusions"] = _confusions(predicted, task.test.labels, task.class_names)
     words = np.array([name.split() for name in task.class_names])  # (C, 2): texture, shape
     for column, key in ((1, "shapes_shape_only"), (0, "shapes_texture_only")):
-        figures[key] = float((words[predicted, column] == words[labels, column]).mean())
+        figures[key] = round(float((words[predicted, column] == words[task.test.labels, column]).mean()), 4)
     return figures
 
 
 def _accuracy(predicted: Tensor, labels: Tensor) -> float:
-    return float((predicted == labels).float().mean())
+    return round(float((predicted == labels).float().mean()), 4)
 
 
 def _confusions(predicted: Tensor, labels: Tensor, names: tuple[str, ...], top: int = 12) -> dict[str, float]:
@@ -239,7 +231,7 @@ def _confusions(predicted: Tensor, labels: Tensor, names: tuple[str, ...], top: 
     return {f"{names[i // C]} > {names[i % C]}": round(float(matrix[i // C, i % C]), 3) for i in worst}
 
 
-def save(model: nn.Module, folder: Path, card: dict[str, Any]) -> None:
+def save(model: nn.Module, folder: Path) -> None:
     """Write the open_clip model directory; weights in float16, batch-norm statistics in float32."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
@@ -248,7 +240,6 @@ def save(model: nn.Module, folder: Path, card: dict[str, Any]) -> None:
         save_file(half, temporary)
     config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -265,11 +256,12 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = replace(SMOKE if options.smoke else Recipe(), seed=options.seed)
     command = f"python -m activekd_lab.pretrain{' --smoke' if options.smoke else ''} --seed {options.seed}"
     model, seconds = train(recipe, torch.device(options.device), options.out)
-    figures = measure(model)
+    save(model, options.out)
+    figures = measure(load_teacher(f"local-dir:{options.out}", device=options.device))
     card = {"command": command, "recipe": asdict(recipe), "seconds": round(seconds), "device": options.device,
             "torch": torch.__version__, "open_clip": open_clip.__version__, "zero_shot": figures}  # fmt: skip
-    save(model, options.out, card)
-    log.info("wrote %s: %s", options.out, {k: round(v, 3) for k, v in figures.items() if isinstance(v, float)})
+    (options.out / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    log.info("wrote %s: %s", options.out, {k: v for k, v in figures.items() if isinstance(v, float)})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ TINY = replace(pretrain.SMOKE, images=64, epochs=2, batch=32)
 
 def test_the_recipe_makes_a_model_directory_that_open_clip_loads(tmp_path):
     model, seconds = pretrain.train(TINY, torch.device("cpu"), tmp_path)
-    pretrain.save(model, tmp_path, {"command": "test"})
+    pretrain.save(model, tmp_path)
     teacher = load_teacher(f"local-dir:{tmp_path}", device="cpu")
     assert teacher.encode_text(["a plain circle"]).shape == (1, 128)
     assert seconds > 0
