@@ -4,10 +4,18 @@
 """
 
 from activekd_lab.selectors import (  # noqa: F401  (each import enters a strategy in the registry)
+    badge,
+    class_balanced,
     coreset,
     entropy,
+    head_disagreement,
+    kmeans,
+    least_confidence,
+    margin,
     pcoreset,
+    probcover,
     random,
+    typiclust,
 )
 from activekd_lab.selectors.base import (
     REGISTRY,

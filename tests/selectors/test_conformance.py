@@ -25,6 +25,10 @@ def test_registered_selector(name, check):
         ("pcoreset", {"metric": "cosine"}),
         ("pcoreset", {"uncertainty_weight": 2.0}),
         ("coreset", {"metric": "euclidean"}),
+        ("kmeans", {"metric": "euclidean"}),
+        ("head_disagreement", {"ce_weight": 0.2}),
+        ("typiclust", {"max_clusters": 4, "neighbors": 3}),
+        ("probcover", {"purity": 0.5}),
     ],
 )
 def test_options(name, options):

@@ -1,0 +1,81 @@
+"""TypiClust: typical images of clusters that hold few labels; made for small budgets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from activekd_lab.errors import SettingError
+from activekd_lab.selectors.base import PoolView, register
+from activekd_lab.selectors.lloyd import assign, kmeans_clusters
+from activekd_lab.selectors.ranking import fill
+from activekd_lab.selectors.rows import Rows
+
+LARGEST_CLUSTER = 4096  # members among which typicality is measured; of larger clusters an even sample
+
+
+@register(
+    "typiclust",
+    help="The most typical image of each of the B largest clusters with the fewest labels.",
+    citation="Hacohen et al. 2022, arXiv:2202.02794, Algorithm 1",
+)
+def typiclust(
+    view: PoolView, budget: int, *, generator: torch.Generator, neighbors: int = 20, max_clusters: int = 500
+) -> Tensor:
+    """Return (B,) ids: clusters by fewest labels, then by size; in each the image of highest typicality.
+
+    Typicality is 1 / mean distance to the nearest members (eq. 4) of L2-normalised features. The pool is clustered into
+    min(L + B, `max_clusters`) clusters and a labelled image counts for the nearest one. With more budget than clusters
+    they are visited again, a label richer.
+
+    Args:
+        view: The pool.
+        budget: B.
+        generator: Starts k-means, and fills up where clusters run out.
+        neighbors: How many nearest members count, at least 1; the paper's 20.
+        max_clusters: Upper limit of clusters; the paper's 500.
+
+    Raises:
+        SettingError: `neighbors` or `max_clusters` below 1.
+    """
+    if neighbors < 1 or max_clusters < 1:
+        raise SettingError(f"Expected `neighbors` and `max_clusters` from 1, but got {neighbors} and {max_clusters}.")
+    pool, labeled = Rows(view.features, "cosine"), Rows(view.labeled_features, "cosine")
+    found = kmeans_clusters(pool, min(len(labeled) + budget, max_clusters, len(pool)), generator)
+    labels = torch.bincount(assign(labeled, found.centroids)[0], minlength=len(found.centroids))
+    chosen = _visit(pool, found.cluster, labels, budget, neighbors)
+    return view.ids[fill(chosen, len(view), budget, generator).to(view.ids.device)]
+
+
+def _visit(pool: Rows, cluster: Tensor, labels: Tensor, budget: int, neighbors: int) -> list[int]:
+    """Pick from the cluster with fewest `labels` (K,), the largest first, until B are picked or none has members."""
+    left = torch.bincount(cluster, minlength=len(labels))  # unpicked members (K,)
+    size, labels = left.clone(), labels.clone()
+    typical: dict[int, list[int]] = {}
+    chosen: list[int] = []
+    while len(chosen) < budget and bool((left > 0).any()):
+        open_ = (left > 0).nonzero().flatten()
+        k = int(open_[(labels[open_] * (len(cluster) + 1) - size[open_]).argmin()])
+        if k not in typical:
+            typical[k] = _by_typicality(pool, (cluster == k).nonzero().flatten(), neighbors)
+        if not typical[k]:
+            left[k] = 0
+            continue
+        chosen.append(typical[k].pop(0))
+        left[k] -= 1
+        labels[k] += 1
+    return chosen
+
+
+def _by_typicality(pool: Rows, members: Tensor, neighbors: int) -> list[int]:
+    """Return members, the most typical first; of more than LARGEST_CLUSTER an evenly spaced part."""
+    members = members[:: -(-len(members) // LARGEST_CLUSTER)]
+    if len(members) == 1:
+        return [int(members[0])]
+    x = pool.single(pool.raw(members))  # (m, D)
+    nearest = []
+    for rows in x.split(256):
+        apart = torch.cdist(rows, x)  # (256, m), itself at distance 0 included
+        closest = apart.topk(min(neighbors + 1, len(x)), largest=False).values
+        nearest.append(closest.sum(1))
+    return [int(i) for i in members[torch.cat(nearest).sort(stable=True).indices]]
