@@ -24,7 +24,9 @@ from activekd_lab.data.pool import initial_ids
 from activekd_lab.fewshot import CLAP, FEW_SHOT, few_shot
 from activekd_lab.loop import ActiveRun
 from activekd_lab.rng import generator
-from activekd_lab.teacher import ZeroShotHead, load_teacher
+from activekd_lab.teacher import Teacher, ZeroShotHead, load_teacher
+from activekd_lab.training import Inputs, ViewInputs
+from activekd_lab.view_cache import CachedViewInputs, encode_cached_views
 
 SHOTS = (1, 2, 4, 8, 16)
 Say = Callable[[str], None]
@@ -46,12 +48,16 @@ def speed(images: int = 2000, say: Say = lambda text: None) -> BenchTable:
     say(f"encoding {images} images twice")
     with _empty_cache():
         first, second = (_seconds(lambda: teacher.encode(task.train)) for _ in range(2))
+        say("drawing batches of 128 views")
+        fresh, cached = _view_batches(teacher, task)
     say("fitting CLAP")
     fit = _seconds(lambda: _fit_clap(labels=1000, classes=100, width=512))
     per_thousand = first / images * 1000
     rows = [
-        [f"encode {images} images", f"{first:.2f} s", "1"],
+        [f"encode {images} images", f"{first:.2f} s", ""],
         ["the same from the cache", f"{second:.4f} s", f"{first / second:.0f}× faster"],
+        ["20 batches of 128 crops, the teacher asked", f"{fresh:.2f} s", ""],
+        ["the same from cached views", f"{cached:.3f} s", f"{fresh / cached:.0f}× faster"],
         ["CLAP, L 1000, C 100, D 512, all 300 epochs", f"{fit:.2f} s", ""],
         ["one epoch of the same if it encoded images", f"{per_thousand:.2f} s", f"{per_thousand * 300 / fit:.0f}× all"],
     ]
@@ -134,6 +140,21 @@ def _few_shot_accuracy(
     ids = initial_ids(task.train, task.num_classes, shots, generator(seed, "bench", "shots"))
     fitted = few_shot(method, head).fit(train[ids], task.train.labels[ids], generator=generator(seed, "bench", "fit"))
     return 100 * _accuracy(fitted.logits(test), task.test.labels)
+
+
+def _view_batches(teacher: Teacher, task: Task) -> tuple[float, float]:
+    """Return the seconds of 20 training batches whose teacher logits are computed, and looked up."""
+    head, size, device = teacher.zero_shot(task), 64, teacher.device
+    views = encode_cached_views(teacher, task.train, views=1, size=size)
+    fresh = ViewInputs(task.train, teacher, head, device, size)
+    cached = CachedViewInputs(views, head, device)
+    g = generator(0, "bench", "views")
+    ids = [torch.randint(len(task.train), (128,), generator=g) for _ in range(20)]
+
+    def seconds(inputs: Inputs) -> float:
+        return _seconds(lambda: [inputs.batch(batch, g) for batch in ids])
+
+    return seconds(fresh), seconds(cached)
 
 
 def _fit_clap(*, labels: int, classes: int, width: int) -> ZeroShotHead:
