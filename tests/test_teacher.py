@@ -147,6 +147,25 @@ def test_embeddings_have_length_one_and_come_from_the_cache(teacher, task, monke
     assert torch.equal(teacher.encode(task.test), first)
 
 
+def test_an_interrupted_encoding_continues_and_equals_an_undisturbed_one(teacher, task, monkeypatch, tmp_path):
+    expected = teacher.encode(task.train)
+    monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr("activekd_lab.teacher._CHUNK", 8)  # 30 images: chunks of 8, 8, 8 and 6
+    encode, sizes = teacher.encode_inputs, []
+
+    def counted(inputs):
+        sizes.append(len(inputs))
+        if len(sizes) == 3:
+            raise KeyboardInterrupt
+        return encode(inputs)
+
+    monkeypatch.setattr(teacher, "encode_inputs", counted)
+    with pytest.raises(KeyboardInterrupt):
+        teacher.encode(task.train)
+    torch.testing.assert_close(teacher.encode(task.train), expected, atol=1e-6, rtol=0)
+    assert sizes == [8, 8, 8, 8, 6]  # the third chunk is done again, the first two are not
+
+
 def test_views_on_the_device_agree_with_open_clips_preprocessing(teacher, task):
     views = teacher.encode_views(task.train.images.float() / 255)
     cosine = (views * teacher.encode(task.train)).sum(1)
