@@ -65,7 +65,7 @@ TABLE: dict[str, set[str]] = {
         "selectors",
     },  # the runner that others may replace
     "notebooks": BASE | {"teacher"},  # the device it will run on
-    "demo": {"errors", "config", "results", "loop", "plots"},
+    "demo": {"errors", "config", "results", "data", "loop", "sweep", "plots"},
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
