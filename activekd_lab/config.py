@@ -77,6 +77,9 @@ class RunConfig(BaseModel):
     ce_share: Share = Field(0.5, description="λ, share of the label loss in the training loss (the DHO paper: 0.5)")
     ce_weight: Share = Field(0.5, description="share of the CE head in the mixed prediction (ActiveKD: 0.5)")
     kd_temperature: float = Field(1.0, gt=0, description="β, temperature of the KD head in the mixed prediction")
+    validation_labels: int = Field(
+        0, ge=0, description="random pool images labelled to tune ce_weight and kd_temperature; they count as labels"
+    )
     device: str = Field("auto", description="auto (cuda, mps, cpu), cpu, cuda or mps")
     save_predictions: bool = Field(True, description="keep the pool's probabilities of every round for the plots")
 
@@ -98,6 +101,9 @@ class RunConfig(BaseModel):
                 raise ValueError(
                     f"{field} has no effect with method={self.method!r}; it belongs to {', '.join(used_by)}"
                 )
+        fixed = [name for name in ("ce_weight", "kd_temperature") if self._differs(name)]
+        if self.validation_labels and fixed:
+            raise ValueError(f"{fixed[0]} has no effect with validation_labels, which tune it; leave one of them out")
         self._refuse_teacher_settings_without_effect()
         return self
 
@@ -150,6 +156,7 @@ class RunConfig(BaseModel):
 _USED_BY: dict[str, tuple[Method, ...]] = {
     "ce_weight": ("dho",),
     "kd_temperature": ("dho",),
+    "validation_labels": ("dho",),
     "ce_share": ("dho", "single_head"),
     "temperature": ("dho", "single_head", "kd"),
     "batch_unlabeled": ("dho", "single_head", "kd"),

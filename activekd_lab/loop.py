@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from activekd_lab.checkpoint import SavedStudent
 from activekd_lab.config import RunConfig
 from activekd_lab.data import check_task
 from activekd_lab.data.pool import Pool, initial_ids
 from activekd_lab.data.prompts import build_prompts
-from activekd_lab.errors import NonFiniteError, PoolError
+from activekd_lab.errors import NonFiniteError, PoolError, SettingError
+from activekd_lab.mixing import mixing_data
 from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
 from activekd_lab.rng import generator
@@ -42,7 +44,8 @@ class ActiveRun:
 
     Attributes:
         view: what the selector saw in the last round trained here (a `PoolView`), for plots and widgets.
-        student: the student of the last round trained here.
+        student: the student of the last round trained here; `saved_student()` makes it something to take home.
+        mixing: ce_weight and kd_temperature of that round.
 
     Raises:
         UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
@@ -69,12 +72,13 @@ class ActiveRun:
         self.records: list[RoundRecord] = self.folder.records() if self.folder else []
         self.view: PoolView | None = None
         self.student: DualHeadStudent | None = None
+        self.mixing: dict[str, float] = {}
         self._kept: dict[int, np.ndarray] = {}
         self.pool = self._restore_pool()
 
     def _check_budget(self) -> None:
         config, task = self.config, self.prepared.task
-        start, size = config.initial_per_class * task.num_classes, len(task.train)
+        start, size = config.initial_per_class * task.num_classes + config.validation_labels, len(task.train)
         if start + config.rounds * self.budget > size:
             raise PoolError(
                 f"{start} initial labels and {config.rounds} rounds × {self.budget} exceed the pool of {size} images; "
@@ -102,6 +106,9 @@ class ActiveRun:
         if not stored:
             ids = initial_ids(train, self.prepared.task.num_classes, self.config.initial_per_class, g)
             pool.buy(ids, round_index=0, source="initial")
+            order = torch.randperm(len(pool.unlabeled_ids), generator=generator(self.config.seed, "validation"))
+            held_out = pool.unlabeled_ids[order[: self.config.validation_labels]]
+            pool.buy(held_out, round_index=0, source="validation")
             self._write_labels(pool)
         return pool
 
@@ -140,13 +147,14 @@ class ActiveRun:
         if config.few_shot == "none" or last < 0:
             return
         self._say(f"round {index}: refitting the teacher")
-        known = [label for label in self.pool.ledger if label.round <= last]
+        known = [label for label in self.pool.ledger if label.round <= last and label.source != "validation"]
         ids, labels = (torch.tensor([getattr(label, name) for label in known]) for name in ("id", "label"))
         self.prepared = self.prepared.with_labels(config, ids, labels, generator(config.seed, "teacher", last))
 
     def _train(self, index: int) -> tuple[DualHeadStudent, list[float]]:
         config = self.config
-        self._say(f"round {index}: training on {len(self.pool.ledger)} labels")
+        labels = len(self.pool.labeled_ids)
+        self._say(f"round {index}: training on {labels} labels")
         student = self.prepared.new_student(config, generator(config.seed, "student", index))
         losses = fit(
             student,
@@ -154,7 +162,7 @@ class ActiveRun:
             self.pool.labeled_ids,
             self.pool.labeled_labels,
             self.pool.unlabeled_ids,
-            training_plan(config, len(self.pool.ledger)),
+            training_plan(config, labels),
             generator=generator(config.seed, "train", index),
             cancel=self._cancel,
         )
@@ -162,11 +170,23 @@ class ActiveRun:
 
     def _mixed(self, output: StudentOutput, index: int) -> Tensor:
         """Return the mixed probabilities of the whole training split, (N, C), or stop the run."""
-        probabilities = output.probabilities(ce_weight=self.config.ce_weight, kd_temperature=self.config.kd_temperature)
+        self.mixing = self._tuned_mixing(output)
+        probabilities = output.probabilities(**self.mixing)
         bad = (~probabilities.isfinite().all(1)).nonzero().flatten()
         if len(bad):
             raise NonFiniteError(f"Round {index}: the probabilities of ids {bad[:5].tolist()} are not finite.")
         return probabilities
+
+    def _tuned_mixing(self, output: StudentOutput) -> dict[str, float]:
+        """Return the mix of the two heads: the configured one, or the best on the validation labels."""
+        ids, labels = self.pool.validation
+        if len(ids) == 0:
+            return {"ce_weight": self.config.ce_weight, "kd_temperature": self.config.kd_temperature}
+        held_out = output[ids]
+        ce_weight, kd_temperature, _ = mixing_data(
+            held_out.ce_logits.numpy(), held_out.kd_logits.numpy(), labels.numpy()
+        ).best
+        return {"ce_weight": ce_weight, "kd_temperature": kd_temperature}
 
     def _make_view(self, index: int, output: StudentOutput, probabilities: Tensor) -> PoolView:
         ids, labeled = self.pool.unlabeled_ids, self.pool.labeled_ids
@@ -201,9 +221,7 @@ class ActiveRun:
     ) -> RoundRecord:
         view, task = self.view, self.prepared.task
         assert view is not None
-        predicted = test.probabilities(
-            ce_weight=self.config.ce_weight, kd_temperature=self.config.kd_temperature
-        ).argmax(1)
+        predicted = test.probabilities(**self.mixing).argmax(1)
         correct = (predicted == task.test.labels).float()
         distances = nearest_distances(view.probabilities, centers)
         positions = torch.searchsorted(view.ids, picks)
@@ -220,6 +238,8 @@ class ActiveRun:
             picks=tuple(picks.tolist()),
             pick_radii=tuple(pick_radii(view.probabilities, distances, positions)) if len(picks) else (),
             loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
+            ce_weight=self.mixing["ce_weight"],
+            kd_temperature=self.mixing["kd_temperature"],
         )
 
     def _keep(self, record: RoundRecord, probabilities: Tensor) -> RoundRecord:
@@ -237,6 +257,16 @@ class ActiveRun:
             self.folder.append(record)
         self.records.append(record)
         return record
+
+    def saved_student(self) -> SavedStudent:
+        """Return the last round's student with its class names and mix, ready to `save`.
+
+        Raises:
+            SettingError: no round was trained here, as when a finished run was only read.
+        """
+        if self.student is None:
+            raise SettingError("No student was trained here: the run was read from disk. Run it in a new store.")
+        return SavedStudent(self.student, self.prepared.task.class_names, **self.mixing)
 
     def result(self) -> RunResult:
         """Return what the run has found so far."""

@@ -54,6 +54,7 @@ class RoundRecord:
         picks: ids chosen at the end of this round, in the selector's order; empty in the last round.
         pick_radii: covering radius after 0 … B picks, with picks taken in order; empty in the last round.
         loss: mean training loss of the last tenth of the steps.
+        ce_weight, kd_temperature: the mix of the two heads in this round; tuned if there are validation labels.
         seconds: wall time of "train", "predict", "select" and "measure".
     """
 
@@ -69,6 +70,8 @@ class RoundRecord:
     picks: tuple[int, ...]
     pick_radii: tuple[float, ...]
     loss: float
+    ce_weight: float = 0.5
+    kd_temperature: float = 1.0
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:

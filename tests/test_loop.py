@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from activekd_lab.checkpoint import load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import Cancelled, DataError, PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.fewshot import FEW_SHOT
@@ -196,6 +197,37 @@ def test_a_store_that_cannot_be_written(tiny, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="cannot be written"):
         run(RunConfig(**tiny), store=tmp_path / "file")
+
+
+def test_validation_labels_tune_the_mix_and_are_paid_for(tiny):
+    config = RunConfig(**tiny | {"validation_labels": 20, "rounds": 1})
+    active = ActiveRun(config)
+    first, second = active
+    ids, labels = active.pool.validation
+    assert (first.labels, second.labels) == (4 + 20, 4 + 20 + 5)
+    assert len(ids) == 20
+    assert set(ids.tolist()).isdisjoint(active.result().labeled_ids(1))
+    assert set(ids.tolist()).isdisjoint(active.view.ids.tolist())
+    output = active.prepared.predict(active.student)[0][ids]
+
+    def accuracy(**mix):
+        return float((output.probabilities(**mix).argmax(1) == labels).float().mean())
+
+    assert accuracy(ce_weight=second.ce_weight, kd_temperature=second.kd_temperature) == max(
+        accuracy(ce_weight=w / 20, kd_temperature=t) for w in range(21) for t in (0.5, 0.75, 1, 1.25, 1.5, 2, 4)
+    )
+    with pytest.raises(PoolError, match="84 initial labels"):
+        ActiveRun(config.with_(validation_labels=80))
+
+
+def test_the_last_student_can_be_taken_home(tiny, tmp_path):
+    active = ActiveRun(RunConfig(**tiny | {"rounds": 0}))
+    with pytest.raises(SettingError, match="No student was trained here"):
+        active.saved_student()
+    (record,) = active
+    saved = load_student(active.saved_student().save(tmp_path))
+    test = active.prepared.task.test
+    assert float((saved.predict(test.images).argmax(1) == test.labels).float().mean()) == pytest.approx(record.accuracy)
 
 
 def test_the_selector_never_sees_a_hidden_label(tiny):

@@ -31,13 +31,22 @@ class Pool:
 
     @property
     def labeled_ids(self) -> Tensor:
-        """(L,) int64 ids in the order of buying."""
-        return torch.tensor([label.id for label in self.ledger], dtype=torch.int64)
+        """(L,) int64 ids to train on, in the order of buying."""
+        return self._column("id", validation=False)
 
     @property
     def labeled_labels(self) -> Tensor:
         """(L,) int64 labels of `labeled_ids`."""
-        return torch.tensor([label.label for label in self.ledger], dtype=torch.int64)
+        return self._column("label", validation=False)
+
+    @property
+    def validation(self) -> tuple[Tensor, Tensor]:
+        """(V,) ids and labels bought to tune settings; nothing trains on them."""
+        return self._column("id", validation=True), self._column("label", validation=True)
+
+    def _column(self, name: str, *, validation: bool) -> Tensor:
+        rows = [label for label in self.ledger if (label.source == "validation") == validation]
+        return torch.tensor([getattr(label, name) for label in rows], dtype=torch.int64)
 
     @property
     def unlabeled_ids(self) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from activekd_lab.plots.gallery import pick_gallery
     from activekd_lab.plots.learning import learning_curves
     from activekd_lab.plots.maps import probability_map
-    from activekd_lab.plots.mixing import mixing_data, mixing_surface
+    from activekd_lab.plots.mixing import mixing_surface
     from activekd_lab.plots.race import selector_race
     from activekd_lab.plots.ranks import critical_difference
     from activekd_lab.plots.reliability import reliability_diagram
@@ -31,7 +31,6 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
     "critical_difference": "ranks",
     "gradient_conflict": "conflict",
     "learning_curves": "learning",
-    "mixing_data": "mixing",
     "mixing_surface": "mixing",
     "pick_gallery": "gallery",
     "prediction_bias": "bias",
@@ -50,7 +49,6 @@ __all__ = [
     "critical_difference",
     "gradient_conflict",
     "learning_curves",
-    "mixing_data",
     "mixing_surface",
     "pick_gallery",
     "prediction_bias",

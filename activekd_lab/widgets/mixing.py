@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from activekd_lab.mixing import CE_WEIGHTS, KD_TEMPERATURES, mixed, mixing_data
 from activekd_lab.plots import theme
-from activekd_lab.plots.mixing import CE_WEIGHTS, KD_TEMPERATURES, mixed, mixing_data, mixing_surface
+from activekd_lab.plots.mixing import mixing_surface
 from activekd_lab.widgets.base import Explorer
 from activekd_lab.widgets.panels import row, words
 from activekd_lab.widgets.runner import Array

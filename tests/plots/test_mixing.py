@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from activekd_lab.errors import SettingError
-from activekd_lab.plots.mixing import mixed, mixing_data, mixing_surface
+from activekd_lab.mixing import mixed, mixing_data
+from activekd_lab.plots.mixing import mixing_surface
 
 CE, KD, LABELS = np.array([[2.0, 0], [0, 2]]), np.array([[0, 1.0], [0, 1]]), np.array([0, 1])
 
