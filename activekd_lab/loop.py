@@ -22,6 +22,7 @@ from activekd_lab.data import check_task
 from activekd_lab.data.pool import Pool, initial_ids
 from activekd_lab.data.prompts import build_prompts
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError
+from activekd_lab.geometry import coverage_curve
 from activekd_lab.mixing import mixing_data
 from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
@@ -223,8 +224,7 @@ class ActiveRun:
         assert view is not None
         predicted = test.probabilities(**self.mixing).argmax(1)
         correct = (predicted == task.test.labels).float()
-        distances = nearest_distances(view.probabilities, centers)
-        positions = torch.searchsorted(view.ids, picks)
+        radii, mean_distance = _coverage(view, centers, picks)
         return RoundRecord(
             round=index,
             labels=len(self.pool.ledger),
@@ -233,10 +233,10 @@ class ActiveRun:
             kd_accuracy=float((test.kd_logits.argmax(1) == task.test.labels).float().mean()),
             class_accuracy=_class_means(correct, task.test.labels, task.num_classes),
             classes_covered=len(self.pool.labeled_labels.unique()),
-            covering_radius=float(distances.max()) if len(distances) else 0.0,
-            mean_distance=float(distances.mean()) if len(distances) else 0.0,
+            covering_radius=radii[0],
+            mean_distance=mean_distance,
             picks=tuple(picks.tolist()),
-            pick_radii=tuple(pick_radii(view.probabilities, distances, positions)) if len(picks) else (),
+            pick_radii=tuple(radii) if len(picks) else (),
             loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
             ce_weight=self.mixing["ce_weight"],
             kd_temperature=self.mixing["kd_temperature"],
@@ -337,22 +337,18 @@ def _class_means(correct: Tensor, labels: Tensor, num_classes: int) -> tuple[flo
     return tuple((hits / torch.bincount(labels, minlength=num_classes).clamp_min(1)).tolist())
 
 
+def _coverage(view: PoolView, centers: Tensor, picks: Tensor) -> tuple[list[float], float]:
+    """Return the covering radius before and after each pick, and the mean distance before any."""
+    if len(view) == 0:
+        return [0.0], 0.0
+    picked = view.probabilities[torch.searchsorted(view.ids, picks)]
+    counts = range(len(centers), len(centers) + len(picks) + 1)
+    curve = coverage_curve(view.probabilities, torch.cat([centers, picked]), counts)
+    return curve.radii, curve.means[0]
+
+
 @contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[name] = round(time.perf_counter() - started, 4)
-
-
-def nearest_distances(points: Tensor, centers: Tensor, chunk: int = 8192) -> Tensor:
-    """Return the Euclidean distance of each of (N, C) points to its nearest of (Q, C) centres, (N,)."""
-    return torch.cat([torch.cdist(part, centers).amin(1) for part in points.split(chunk)])
-
-
-def pick_radii(points: Tensor, distances: Tensor, positions: Tensor) -> list[float]:
-    """Return the covering radius before and after each pick."""
-    radii = [float(distances.max())]
-    for position in positions.tolist():
-        distances = torch.minimum(distances, (points - points[position]).norm(dim=1))
-        radii.append(float(distances.max()))
-    return radii
