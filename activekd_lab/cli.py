@@ -25,6 +25,9 @@ bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure speed: both sides of a ratio in one run."
 )
 app.add_typer(bench, name="bench")
+cache = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(cache, name="cache")
+Kind = Annotated[str | None, typer.Option(help="only this kind, such as embeddings")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 Store = Annotated[Path, typer.Option(help="folder of run folders; an existing run of the same settings resumes")]
 
@@ -110,28 +113,32 @@ def doctor(json_: Json = False) -> None:
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-@app.command()
-def cache(
-    kind: Annotated[str | None, typer.Option(help="only this kind, such as embeddings")] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="delete what is listed")] = False,
-    json_: Json = False,
-) -> None:
-    """List what is cached on disk (teacher embeddings, backbone features, rendered images), or clear it."""
-    from activekd_lab.data.cache import clear_cache, list_cache
+@cache.callback()
+def cache_list(context: typer.Context, kind: Kind = None, json_: Json = False) -> None:
+    """List what is cached on disk: teacher embeddings and views, backbone features, rendered images."""
+    from activekd_lab.data.cache import list_cache
     from activekd_lab.data.store import cache_dir
 
+    if context.invoked_subcommand is not None:
+        return
     entries = list_cache(kind)
     total = sum(entry.size for entry in entries)
-    if clear:
-        clear_cache(kind)
     if json_:
         rows: list[dict[str, object]] = [entry._asdict() | {"path": str(entry.path)} for entry in entries]
-        print(json.dumps({"folder": str(cache_dir()), "bytes": total, "cleared": clear, "entries": rows}))
+        print(json.dumps({"folder": str(cache_dir()), "bytes": total, "entries": rows}))
         return
     lines = [[e.kind, f"{e.size / 1e6:.1f}", e.about + ("" if e.finished else " (unfinished)")] for e in entries]
     _print_table("", ["kind", "MB", "what it holds"], lines)
-    verb = "deleted from" if clear else "in"
-    print(f"{len(entries)} files, {total / 1e6:.1f} MB {verb} {cache_dir()}")
+    print(f"{len(entries)} files, {total / 1e6:.1f} MB in {cache_dir()}")
+
+
+@cache.command("clear")
+def cache_clear(kind: Kind = None) -> None:
+    """Delete what is cached; it is computed again when it is needed."""
+    from activekd_lab.data.cache import clear_cache
+
+    count, size = clear_cache(kind)
+    print(f"deleted {count} files, {size / 1e6:.1f} MB")
 
 
 @bench.command("teacher")

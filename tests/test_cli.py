@@ -76,9 +76,9 @@ def test_the_cache_is_listed_and_cleared(tmp_path, monkeypatch):
     assert {entry["kind"] for entry in listed["entries"]} == {"embeddings", "features", "shapes"}
     assert {"bundled, train", "bundled, test"} == {e["about"] for e in listed["entries"] if e["kind"] == "embeddings"}
     assert listed["bytes"] == sum(p.stat().st_size for p in (tmp_path / "cache").rglob("*.safetensors"))
-    assert "2 files" in call("cache", "--kind", "embeddings", "--clear").stdout
+    assert "deleted 2 files" in call("cache", "clear", "--kind", "embeddings").stdout
     assert {e["kind"] for e in json.loads(call("cache", "--json").stdout)["entries"]} == {"features", "shapes"}
-    wrong = call("cache", "--kind", "embeding", "--clear")
+    wrong = call("cache", "clear", "--kind", "embeding")
     assert wrong.returncode == 1
     assert "nearest first: embeddings" in wrong.stderr
 
