@@ -29,6 +29,7 @@ cache = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache")
 Kind = Annotated[str | None, typer.Option(help="only this kind, such as embeddings")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+SaveStudent = Annotated[Path | None, typer.Option(help="folder to save the last round's student to, for predict")]
 Store = Annotated[Path, typer.Option(help="folder of run folders; an existing run of the same settings resumes")]
 
 
@@ -64,7 +65,7 @@ def demo(
 
 def run(**options: Any) -> None:
     """Run one ActiveKD configuration, a line a round; every setting is a flag."""
-    store, as_json = options.pop("store"), options.pop("json_")
+    store, as_json, student = options.pop("store"), options.pop("json_"), options.pop("save_student")
     config = RunConfig(**_settings(options))
     from activekd_lab.loop import ActiveRun  # after the settings are checked: torch takes a second
 
@@ -78,10 +79,52 @@ def run(**options: Any) -> None:
                     f"(CE head {record.ce_accuracy:.3f}, KD head {record.kd_accuracy:.3f}; {times})"
                 )
     result = active.result()
+    if student is not None:
+        active.saved_student().save(student)
     if as_json:
         print(json.dumps({"folder": str(result.folder), "rounds": [json.loads(r.to_json()) for r in result.records]}))
     else:
         print(f"teacher, zero-shot: {result.teacher_accuracy:.3f}\nstored in {result.folder}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or stores that hold some")],
+    out: Annotated[Path, typer.Option(help="the page to write")] = Path("report.html"),
+) -> None:
+    """Write one offline, interactive HTML page about stored runs."""
+    from activekd_lab.data import load_task
+    from activekd_lab.plots import Pool, write_report
+    from activekd_lab.results import find_runs, load_run
+
+    results = [load_run(folder) for folder in find_runs(runs)]
+    tasks = {str(r.config["task"]): load_task(str(r.config["task"]), **r.config["task_options"]) for r in results}
+    pools = {name: Pool(task.train.images.numpy(), task.train.labels.numpy()) for name, task in tasks.items()}
+    print(f"{len(results)} runs: {write_report(results, out, pools=pools)}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="folder that a student was saved to")],
+    images: Annotated[list[Path], typer.Argument(help="image files")],
+    top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 3,
+    json_: Json = False,
+) -> None:
+    """Classify image files with a saved student."""
+    from activekd_lab.checkpoint import load_student, read_images
+
+    saved = load_student(model)
+    probabilities = saved.predict(read_images(images, saved.student.image_size))
+    best = probabilities.topk(min(top, len(saved.class_names)))
+    named = [
+        [(saved.class_names[c], p) for p, c in zip(*row, strict=True)]
+        for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+    if json_:
+        print(json.dumps({str(path): dict(row) for path, row in zip(images, named, strict=True)}, ensure_ascii=False))
+        return
+    rows = [[str(path), *(f"{name} {p:.2f}" for name, p in row)] for path, row in zip(images, named, strict=True)]
+    _print_table("", ["image", "prediction", *[""] * (len(named[0]) - 1)], rows)
 
 
 @app.command()
@@ -270,10 +313,11 @@ def _flag_type(annotation: Any) -> Any:
 
 
 def _with_config_flags(function: Callable[..., None]) -> Callable[..., None]:
-    """Give `function` one flag for every field of RunConfig, `--store` and `--json`."""
+    """Give `function` one flag for every field of RunConfig, `--store`, `--save-student` and `--json`."""
     fields = [_flag(name) for name in RunConfig.model_fields]
     keyword = inspect.Parameter.KEYWORD_ONLY
     fields.append(inspect.Parameter("store", keyword, default=Path("runs"), annotation=Store))
+    fields.append(inspect.Parameter("save_student", keyword, default=None, annotation=SaveStudent))
     fields.append(inspect.Parameter("json_", keyword, default=False, annotation=Json))
     function.__signature__ = inspect.Signature(fields)  # type: ignore[attr-defined]
     function.__annotations__ = {p.name: p.annotation for p in fields}

@@ -225,6 +225,21 @@ class RunFolder:
         os.replace(temporary, path)
 
 
+def find_runs(places: Iterable[Path]) -> list[Path]:
+    """Return the run folders among `places` and directly below them, sorted.
+
+    Raises:
+        RunFolderError: a place that neither is a run folder nor holds one.
+    """
+    found = []
+    for place in places:
+        runs = [place] if (place / "config.json").exists() else [p.parent for p in place.glob("*/config.json")]
+        if not runs:
+            raise RunFolderError(f"{place} is no run folder and holds none: no config.json there or one level below.")
+        found += runs
+    return sorted(set(found))
+
+
 def load_run(folder: str | Path) -> RunResult:
     """Read a run folder back.
 

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from activekd_lab.config import RunConfig
 from activekd_lab.data import list_tasks
@@ -62,6 +63,31 @@ def test_bad_input_is_one_sentence_and_a_failure(arguments, message, tmp_path):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_student_is_saved_and_classifies_files(tmp_path):
+    done = call(
+        "run", *TINY, "--rounds", "0", "--store", str(tmp_path / "runs"), "--save-student", str(tmp_path / "mine")
+    )
+    assert done.returncode == 0, done.stderr
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(tmp_path / "photo.png")
+    found = json.loads(
+        call("predict", str(tmp_path / "mine"), str(tmp_path / "photo.png"), "--json", "--top", "4").stdout
+    )
+    assert sum(found[str(tmp_path / "photo.png")].values()) == pytest.approx(1, abs=1e-5)
+    refused = call("predict", str(tmp_path / "mine"), str(tmp_path / "none.png"))
+    assert refused.returncode == 1
+    assert "none.png (FileNotFoundError)" in refused.stderr
+
+
+def test_a_report_of_stored_runs(tmp_path):
+    assert call("run", *TINY, "--rounds", "1", "--store", str(tmp_path / "runs")).returncode == 0
+    done = call("report", str(tmp_path / "runs"), "--out", str(tmp_path / "page.html"))
+    assert done.returncode == 0, done.stderr
+    assert "<html" in (tmp_path / "page.html").read_text("utf-8")[:500]
+    empty = call("report", str(tmp_path / "none"))
+    assert empty.returncode == 1
+    assert "is no run folder and holds none" in empty.stderr
 
 
 def test_registries_are_listed():
