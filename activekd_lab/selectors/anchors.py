@@ -29,6 +29,13 @@ class Anchors:
 
     def __init__(self, rows: Rows, centers: Centers) -> None:
         self.rows, self.centers = rows, centers
+        sketched = min(len(centers), FIRST_TARGETS)
+        self.whole = len(centers) * rows.width <= 2 * (SKETCH * (rows.width + sketched) + HUBS * rows.width)
+        if not self.whole:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        rows, centers = self.rows, self.centers
         fixed = torch.Generator().manual_seed(0)
         self.projection = (torch.randn(rows.width, SKETCH, generator=fixed) / SKETCH**0.5).to(rows.device)
         self.targets = torch.empty(0, SKETCH, device=rows.device)  # projected centres (Q, SKETCH)
@@ -36,6 +43,12 @@ class Anchors:
         self._catch_up()
         self.hubs = centers.single(self._elect_hubs())
         self.hub_norms = squared_norms(self.hubs)
+
+    def no_bounds(self) -> NDArray[np.float64]:
+        """Return infinite bounds (N,), for a pool so small that all of it becomes exact at once."""
+        for start, x in self.rows.pieces():
+            check_finite(squared_norms(x), start, "points")
+        return np.full(len(self.rows), np.inf)
 
     def first_bounds(self, cancel: Callable[[], bool]) -> NDArray[np.float64]:
         """Return (N,) upper bounds of squared distances, from one pass over all points."""
@@ -46,9 +59,15 @@ class Anchors:
                 raise Cancelled(f"k_center_greedy was cancelled at point {start} of {len(upper)}, before any pick.")
             norms = squared_norms(x)
             check_finite(norms, start, "points")
-            bound = torch.minimum(self._to_hubs(x, norms), self._to_found(x, norms, step, tries=1))
-            upper[start : start + len(x)] = bound.cpu().numpy()
+            upper[start : start + len(x)] = self._bound(x, norms, step).cpu().numpy()
         return upper
+
+    def _bound(self, x: Tensor, norms: Tensor, step: int) -> Tensor:
+        if self.whole:
+            bounds = [self._to_all(x, norms, c, c_norms) for _, c, c_norms in self.centers.since(0)]
+            return torch.stack(bounds).amin(0)
+        hubs = self._to_all(x, norms, self.hubs, self.hub_norms)
+        return torch.minimum(hubs, self._to_found(x, norms, step, tries=1))
 
     def tighter(self, raw: Tensor, tries: int = 4) -> Tensor:
         """Return (k,) float64 upper bounds for raw rows, from the `tries` centres of all that seem nearest."""
@@ -65,10 +84,11 @@ class Anchors:
         distance = torch.stack(found).amin(0).double().mul_(1 + rounding(x.shape[1])).sqrt_()
         return (distance + norms.double().sqrt_() * 2**-21).square_()  # the second term: rounding of x and c themselves
 
-    def _to_hubs(self, x: Tensor, norms: Tensor) -> Tensor:
+    def _to_all(self, x: Tensor, norms: Tensor, c: Tensor, c_norms: Tensor) -> Tensor:
+        """Bound by the smallest product-form distance to centres c, rounding included."""
         slack = rounding(x.shape[1])
-        shifted = torch.addmm(self.hub_norms * (1 + slack), x, self.hubs.T, alpha=-2).amin(1)
-        return (shifted + norms * (1 + 2 * slack)).double()
+        shifted = torch.addmm(c_norms * (1 + slack), x, c.T, alpha=-2).amin(1)
+        return (shifted + norms * (1 + 2 * slack)).clamp_(min=0).double()
 
     def _catch_up(self) -> None:
         """Project the centres that came since the last call."""

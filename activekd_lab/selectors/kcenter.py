@@ -17,13 +17,14 @@ from torch import Tensor
 
 from activekd_lab.errors import Cancelled, PoolError, SettingError
 from activekd_lab.selectors.anchors import Anchors
-from activekd_lab.selectors.centers import Centers, rounding, squared_norms
+from activekd_lab.selectors.centers import Centers, squared_norms
+from activekd_lab.selectors.exact import Block, nearest_squared
 from activekd_lab.selectors.rows import Metric, Points, Rows, check_finite
 
 FRONT = 4096  # points with the largest bounds among which picks happen; the rest is looked at when they run out
-BATCH = 32  # points refreshed at a time while picks succeed
+BATCH = 128  # points refreshed at a time while picks succeed, and most points in a block
 LARGEST_BATCH = 2048  # doubling stops here when a refresh brings no pick
-PAIRS = 512  # float64 differences taken at once
+DENSE = 1 << 20  # entries of a pool that is small enough to keep all of it exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class KCenterResult:
 
 @torch.no_grad()
 def k_center_greedy(
-    points: Points,
+    points: Points | Rows,
     centers: Points | None,
     budget: int,
     *,
@@ -61,7 +62,8 @@ def k_center_greedy(
     mean.
 
     Args:
-        points: (N, D) floating tensor (any dtype, any device) or NumPy array, memory maps included.
+        points: (N, D) floating tensor (any dtype, any device) or NumPy array, memory maps included; or Rows, with
+            their own metric and device, which count what is read.
         centers: (L, D) of the same kind, or None, or L = 0.
         budget: B, from 1 to N.
         metric: "euclidean"; "cosine", 1 - cos; "hellinger", for probabilities.
@@ -81,10 +83,10 @@ def k_center_greedy(
         SettingError: An unknown metric, arrays that are not 2-d and floating, or weights that do not fit.
         Cancelled: `cancel` returned True.
     """
-    rows = Rows(points, metric, device)
+    rows = points if isinstance(points, Rows) else Rows(points, metric, device)
     if not 1 <= budget <= len(rows):
         raise PoolError(f"Expected a budget in [1, {len(rows)}], the number of points, but got {budget}; change it.")
-    given = Rows(rows.points[:0] if centers is None else centers, metric, rows.device)
+    given = Rows(rows.points[:0] if centers is None else centers, rows.metric, rows.device)
     if given.width != rows.width:
         raise PoolError(f"Expected centers of width {rows.width} as the points, but got {given.width}.")
     search = _Search(rows, given, budget, _squared_weights(weights, rows), generator, cancel or (lambda: False))
@@ -121,7 +123,10 @@ class _Search:
             self.squared.append(np.inf)
             self._add_center(_nearest_to_mean(rows, generator))
         self.anchors = Anchors(rows, self.centers)
-        self.upper: NDArray[np.float64] = self.anchors.first_bounds(cancel)
+        small = len(rows) <= FRONT and len(rows) * rows.width <= DENSE
+        self.batch = len(rows) if small else BATCH
+        self.upper: NDArray[np.float64] = self.anchors.no_bounds() if small else self.anchors.first_bounds(cancel)
+        self.block: Block | None = None
         self.met: NDArray[np.int32] = np.zeros(len(rows), dtype=np.int32)
         self.upper[self.picked] = -1.0
         self._open_front()
@@ -130,13 +135,18 @@ class _Search:
         """Add the farthest point as a centre and note the radius it had."""
         ties, squared = self.farthest()
         self.squared.append(squared)
-        local = ties[_draw(len(ties), self.generator)]
-        self.values[local] = self.scores[local] = -1.0
-        self._add_center(int(self.front[local]))
+        place = int(ties[_draw(len(ties), self.generator)])
+        if squared > 0 and (self.block is None or place not in self.block.row):
+            self._open_block()
+        self.values[place] = self.scores[place] = -1.0
+        self._add_center(int(self.front[place]))
+        if self.block is not None and squared > 0:
+            part = self.block.places
+            self._store(part, self.block.lower(place, self.values[part]), len(self.centers))
 
     def farthest(self) -> tuple[NDArray[np.intp], float]:
         """Return the places in the front of the farthest points, all of them, and their squared distance."""
-        batch = wide = BATCH
+        batch = wide = self.batch
         while True:
             if self.cancel():
                 raise Cancelled(f"k_center_greedy was cancelled after {len(self.picked)} picks.")
@@ -158,20 +168,33 @@ class _Search:
 
     def _open_front(self) -> None:
         """Collect the points with the largest bounds; all others are below `floor`."""
+        self.block = None
         scores = self.upper * self.weights
         size = min(FRONT, len(scores))
         self.floor = np.partition(scores, -size)[-size]
         self.front = np.flatnonzero(scores >= self.floor)
         self.values, self.scores, self.seen = self.upper[self.front], scores[self.front], self.met[self.front]
 
+    def _open_block(self) -> None:
+        """Hold the largest exact values of the front close, to keep them exact from here on."""
+        top = self._top(self.batch)
+        top = top[self.seen[top] == len(self.centers)]
+        self.block = Block(self.rows, self.rows.raw(torch.from_numpy(self.front[top])), top)
+
+    def _top(self, count: int) -> NDArray[np.intp]:
+        """Return places in the front of the `count` largest scores."""
+        size = min(count, len(self.scores))
+        return np.argpartition(self.scores, -size)[-size:]
+
     def _stale_top(self, count: int) -> NDArray[np.intp]:
         """Return places in the front of those among the `count` largest that have not met every centre."""
-        size = min(count, len(self.scores))
-        top = np.argpartition(self.scores, -size)[-size:]
+        top = self._top(count)
         return top[self.seen[top] < len(self.centers)]
 
     def _loose(self, part: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return those never exact and not tightened since the last pick."""
+        """Return those never exact and not tightened since the last pick, where tightening is worth it."""
+        if self.anchors.whole:
+            return part[:0]
         seen = self.seen[part]
         return part[(seen <= 0) & (-seen < len(self.centers))]
 
@@ -202,26 +225,6 @@ class _Search:
     def _add_center(self, position: int) -> None:
         self.picked.append(position)
         self.centers.add(self.rows.raw(torch.tensor([position])))
-
-
-def nearest_squared(rows: Rows, raw: Tensor, centers: Centers, start: int, known: Tensor | None) -> Tensor:
-    """Return exact (k,) float64 squared distances of `raw` rows to the nearest centre.
-
-    Centres from `start` on are measured; `known` holds the exact values for those before. A float32 product finds the
-    few centres that can be nearest, float64 differences decide among them.
-    """
-    x = rows.single(raw)  # (k, D)
-    norms = squared_norms(x)
-    best = torch.full_like(norms, torch.inf, dtype=torch.float64) if known is None else known
-    for first, c, c_norms in centers.since(start):
-        shifted = torch.addmm(c_norms, x, c.T, alpha=-2)  # (k, q), a squared distance minus `norms`
-        slack = (norms + c_norms.max()) * rounding(rows.width)
-        limit = torch.minimum(shifted.amin(1) + slack, best - norms) + slack
-        row, column = (shifted <= limit[:, None]).nonzero(as_tuple=True)
-        for r, q in zip(row.split(PAIRS), column.split(PAIRS), strict=True):
-            exact = squared_norms(rows.double(raw[r]) - centers.double(q + first))
-            best.scatter_reduce_(0, r, exact, "amin")
-    return best
 
 
 def _squared_weights(weights: Tensor | None, rows: Rows) -> NDArray[np.float64]:

@@ -57,13 +57,16 @@ def test_same_ids_and_radii_as_brute_force(n, d, labels, budget, metric):
     torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
 
 
-def test_every_part_of_the_search_is_exercised(monkeypatch):
+@pytest.mark.parametrize("sketch", [2, 64])  # near centres found by projection, or all measured
+def test_every_part_of_the_search_is_exercised(sketch, monkeypatch):
     """A front of 16 points, batches of 2 and slices of 8 centres take every branch that a large pool would."""
-    for name, value in {"FRONT": 16, "BATCH": 2, "LARGEST_BATCH": 8, "PAIRS": 3}.items():
+    for name, value in {"FRONT": 16, "BATCH": 2, "LARGEST_BATCH": 8}.items():
         monkeypatch.setattr(f"activekd_lab.selectors.kcenter.{name}", value)
+    monkeypatch.setattr("activekd_lab.selectors.exact.PAIRS", 3)
     monkeypatch.setattr("activekd_lab.selectors.centers.CENTER_SLICE", 8)
     monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 4096)
-    monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", 5)
+    monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", sketch)
+    monkeypatch.setattr("activekd_lab.selectors.anchors.HUBS", sketch)
     points, centers = normal(400, 24), normal(150, 24, seed=1)
     result = k_center_greedy(points, centers, 150)
     assert result.indices.tolist() == brute_force(points, centers, 150)[0]
