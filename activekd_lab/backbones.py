@@ -24,10 +24,12 @@ class Backbone(nn.Module):
     """A feature extractor that resizes and normalises its own input.
 
     Attributes:
+        name: as given to `build_backbone`; set there.
         num_features: width of its output.
         num_stage_features: summed width of its stages; equal to `num_features` where it has no stages to show.
     """
 
+    name: str = ""
     mean: Tensor
     std: Tensor
 
@@ -56,7 +58,7 @@ class Backbone(nn.Module):
             images = F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
         return (images - self.mean) / self.std
 
-    def check_size(self, name: str, image_size: int) -> None:
+    def check_size(self, image_size: int) -> None:
         """Raise SettingError if the network cannot take images of this size."""
         training = self.training
         try:
@@ -64,7 +66,7 @@ class Backbone(nn.Module):
                 self.eval()(torch.zeros(1, 3, image_size, image_size), image_size)
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise SettingError(f"The backbone {name!r} cannot take image_size={image_size} ({reason}).") from error
+            raise SettingError(f"The backbone {self.name!r} cannot take image_size={image_size} ({reason}).") from error
         finally:
             self.train(training)
 
@@ -113,6 +115,7 @@ def build_backbone(name: str, *, pretrained: bool | None = None, weights: str | 
         )
     start = has_pretrained(name) if pretrained is None else pretrained
     backbone = builder(start and weights is None)
+    backbone.name = name
     if weights is not None:
         _load_weights(backbone, name, Path(weights))
     return backbone

@@ -14,10 +14,13 @@ class UnknownNameError(ActiveKDError, ValueError):
     """A name that no registry knows; the message lists the known ones, nearest first."""
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
-        self.kind, self.name = kind, name
+        self.kind, self.name, self.known = kind, name, tuple(known)
         super().__init__(
-            f"Unknown {kind} {name!r}. Known, nearest first: {', '.join(nearest_first(str(name), known))}."
+            f"Unknown {kind} {name!r}. Known, nearest first: {', '.join(nearest_first(str(name), self.known))}."
         )
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:  # errors cross process borders in a sweep
+        return type(self), (self.kind, self.name, self.known)
 
 
 class SettingError(ActiveKDError, ValueError):
@@ -48,7 +51,11 @@ class MissingExtraError(ActiveKDError, ImportError):
     """An optional dependency that is not installed; the message holds the install line."""
 
     def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
         super().__init__(f'This needs the package {package}. Install it with: pip install "activekd_lab[{extra}]"')
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.package, self.extra)
 
 
 class Cancelled(ActiveKDError):  # noqa: N818  (not a fault: the user asked for it)

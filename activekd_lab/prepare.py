@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from activekd_lab.backbones import build_backbone, has_pretrained
+from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
@@ -49,10 +49,10 @@ class Prepared:
     inputs: Inputs
 
     def new_student(self, config: RunConfig, generator: torch.Generator) -> DualHeadStudent:
-        """Return a fresh student on the device."""
+        """Return a fresh student on the device; students on a frozen backbone share it."""
         frozen = self.features is not None
         student = DualHeadStudent(
-            config.backbone,
+            frozen_backbone(config, self.device) if frozen else config.backbone,
             self.task.num_classes,
             single_head=config.method in ("single_head", "ce", "kd"),
             freeze_backbone=frozen,
@@ -131,17 +131,29 @@ _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(o
 _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, device=device))
 
 
+def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
+    """Return the backbone that is frozen in every round of a run, built once."""
+    return _frozen_backbone(config.backbone, config.start_pretrained, config.backbone_weights, device)
+
+
+@lru_cache(maxsize=2)
+def _frozen_backbone(name: str, pretrained: bool | None, weights: str | None, device: torch.device) -> Backbone:
+    with seeded(torch.Generator().manual_seed(0)):
+        backbone: Backbone = build_backbone(name, pretrained=pretrained, weights=weights).to(device)
+    return backbone.eval().requires_grad_(False)
+
+
 def backbone_features(config: RunConfig, split: Split, device: torch.device) -> Tensor:
     """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels."""
     start = (config.start_pretrained, config.backbone_weights)
     key = ("stages", config.backbone, start, config.image_size, version("timm"), split.fingerprint)
 
+    @torch.inference_mode()
     def compute() -> Tensor:
-        with seeded(torch.Generator().manual_seed(0)):
-            backbone = build_backbone(config.backbone, pretrained=start[0], weights=start[1]).to(device).eval()
-        with torch.inference_mode():
-            batches = (images.to(device).float() / 255 for images in split.images.split(256))
-            return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])
+        backbone = frozen_backbone(config, device)
+        backbone.check_size(config.image_size)
+        batches = (images.to(device).float() / 255 for images in split.images.split(64))
+        return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])
 
     return cached_tensor("features", key, compute)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from activekd_lab.backbones import build_backbone, has_pretrained
+from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.errors import SettingError
 
 
@@ -82,7 +82,7 @@ class DualHeadStudent(nn.Module):
     """A backbone g and two linear heads on its features h = g(x).
 
     Args:
-        backbone: a name as in `activekd_lab.backbones.build_backbone`.
+        backbone: a name as in `activekd_lab.backbones.build_backbone`, or a backbone built there, which is then shared.
         num_classes: C.
         single_head: one head takes both losses (the baseline that DHO improves on).
         freeze_backbone: keep the pretrained backbone as it is and train a projection of its stages' averages (the idea
@@ -105,7 +105,7 @@ class DualHeadStudent(nn.Module):
 
     def __init__(
         self,
-        backbone: str = "efficientnet_lite0",
+        backbone: str | Backbone = "efficientnet_lite0",
         num_classes: int = 10,
         *,
         single_head: bool = False,
@@ -123,9 +123,10 @@ class DualHeadStudent(nn.Module):
             raise SettingError(f"num_classes must be 2 or more, but got {num_classes}.")
         if projection_dim is not None and not freeze_backbone:
             raise SettingError("projection_dim has an effect only with freeze_backbone=True.")
-        if pretrained is None:
+        if pretrained is None and isinstance(backbone, str):
             check_frozen(backbone, freeze_backbone, pretrained, weights)
-        self.settings = {"backbone": backbone, "num_classes": num_classes, "single_head": single_head}
+        name = backbone if isinstance(backbone, str) else backbone.name
+        self.settings = {"backbone": name, "num_classes": num_classes, "single_head": single_head}
         self.settings |= {
             "freeze_backbone": freeze_backbone,
             "projection_dim": projection_dim,
@@ -133,8 +134,10 @@ class DualHeadStudent(nn.Module):
         }
         self.freeze_backbone, self.image_size, self.num_classes = freeze_backbone, image_size, num_classes
         with seeded(generator):
-            self.backbone = build_backbone(backbone, pretrained=pretrained, weights=weights)
-            self.backbone.check_size(backbone, image_size)
+            if isinstance(backbone, str):
+                backbone = build_backbone(backbone, pretrained=pretrained, weights=weights)
+                backbone.check_size(image_size)
+            self.backbone = backbone
             D = self.backbone.num_features
             self.projection: nn.Module = nn.Identity()
             if freeze_backbone:

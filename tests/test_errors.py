@@ -1,3 +1,7 @@
+import pickle
+
+import pytest
+
 from activekd_lab.errors import ActiveKDError, MissingExtraError, UnknownNameError, nearest_first
 
 
@@ -15,3 +19,9 @@ def test_a_missing_extra_says_how_to_install_it():
     error = MissingExtraError("onnx", "export")
     assert 'pip install "activekd_lab[export]"' in str(error)
     assert isinstance(error, ActiveKDError)
+
+
+@pytest.mark.parametrize("error", [UnknownNameError("task", "x", ["a", "b"]), MissingExtraError("onnx", "export")])
+def test_errors_survive_the_way_between_processes(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
