@@ -69,7 +69,20 @@ TABLE: dict[str, set[str]] = {
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
-    "cli": {"errors", "config", "results", "loop", "sweep", "plots", "data", "selectors", "demo", "doctor", "lab", "checkpoint"}
+    "cli": {
+        "errors",
+        "config",
+        "results",
+        "loop",
+        "sweep",
+        "plots",
+        "data",
+        "selectors",
+        "demo",
+        "doctor",
+        "lab",
+        "checkpoint",
+    }
     | {"bench"},
 }
 """DESIGN 2: what each module may import from the package, beside its own siblings. `__init__` is the front door."""
