@@ -70,17 +70,18 @@ class Anchors:
         return torch.minimum(hubs, self._to_found(x, norms, step, tries=1))
 
     def tighter(self, raw: Tensor, tries: int = 4) -> Tensor:
-        """Return (k,) float64 upper bounds for raw rows, from the `tries` centres of all that seem nearest."""
+        """Return (k,) float64 bounds for raw rows, from the centre that seems nearest in each of `tries` parts."""
         self._catch_up()
         x = self.rows.single(raw)
         return self._to_found(x, squared_norms(x), 1, tries)
 
     def _to_found(self, x: Tensor, norms: Tensor, step: int, tries: int) -> Tensor:
-        """Measure each row against the `tries` nearest in the projection, out of every `step`-th centre."""
+        """Measure each row against the nearest, projected, in each of `tries` parts of every `step`-th centre."""
         targets = self.targets[::step]
         score = torch.addmm(self.norms[::step], x @ self.projection, targets.T, alpha=-2)  # (k, Q / step)
-        near = score.argmin(1)[:, None] if tries == 1 else score.topk(min(tries, len(targets)), largest=False).indices
-        found = [squared_norms(self.centers.single(column * step).sub_(x)) for column in near.T]
+        parts = score.chunk(tries, dim=1)
+        near = [part.argmin(1) + i * parts[0].shape[1] for i, part in enumerate(parts)]
+        found = [squared_norms(self.centers.single(index * step).sub_(x)) for index in near]
         distance = torch.stack(found).amin(0).double().mul_(1 + rounding(x.shape[1])).sqrt_()
         return (distance + norms.double().sqrt_() * 2**-21).square_()  # the second term: rounding of x and c themselves
 

@@ -1,0 +1,78 @@
+"""What a call costs: wall-clock and processor seconds, and the peak of memory beyond what was there."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Wall-clock seconds, processor seconds over all threads, and peak bytes beyond the input."""
+
+    seconds: float
+    cpu: float
+    extra_bytes: int
+
+
+def measure(work: Callable[[], Any]) -> tuple[Cost, Any]:
+    """Return the cost of a call and its result; memory is sampled from the process's anonymous pages, or the GPU's."""
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    held = torch.cuda.memory_allocated() if cuda else 0
+    with _Peak() as peak:
+        start, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        if cuda:
+            torch.cuda.synchronize()
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    extra = max(peak.extra, torch.cuda.max_memory_allocated() - held if cuda else 0)
+    return Cost(seconds, cpu, extra), result
+
+
+@contextmanager
+def threads_set(count: int | None) -> Iterator[None]:
+    """Let PyTorch use `count` threads inside the block; None leaves its choice."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Peak:
+    """Samples the process's anonymous resident memory every 5 ms; `extra` is the peak above the start."""
+
+    def __enter__(self) -> _Peak:
+        self.start, self.extra, self._stop = _anonymous_bytes(), 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.005):
+            self.extra = max(self.extra, _anonymous_bytes() - self.start)
+
+
+def _anonymous_bytes() -> int:
+    """Return resident bytes that are no file pages (Linux), 0 elsewhere."""
+    try:
+        resident, shared = Path("/proc/self/statm").read_text().split()[1:3]
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
