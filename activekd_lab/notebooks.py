@@ -96,7 +96,7 @@ def read_parameters(
     sources = namespace.get("In")
     if sources is None:
         raise SettingError("Parameters are read from a notebook's cells, but there are none; run this in Jupyter.")
-    declared, given = _declared(sources), _injected(sources)
+    declared, given = _declared(sources, namespace.get("__annotations__", {})), _injected(sources)
     for name in given:
         if name not in declared:
             raise UnknownNameError("parameter", name, declared)
@@ -111,12 +111,18 @@ def read_parameters(
     return Parameters(profile, RunConfig(**settings), values)
 
 
-def _declared(sources: Sequence[str]) -> dict[str, Parameter]:
-    """Return the parameters of the last cell run that annotates `profile`."""
+def _declared(sources: Sequence[str], annotations: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Return the parameters of the last cell run that annotates `profile`.
+
+    Where cells leave no history (nbval runs them so), the annotations that they left tell the names and types.
+    """
     for source in reversed(sources):
         found = {p.name: p for p in declarations(source)}
         if "profile" in found:
             return found
+    kinds = {name: getattr(kind, "__name__", "") for name, kind in annotations.items()}
+    if "profile" in kinds:
+        return {name: Parameter(name, kind, "") for name, kind in kinds.items() if kind in _KINDS}
     raise SettingError("No cell declares `profile: str = …`; run the cell tagged parameters first.")
 
 

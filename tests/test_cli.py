@@ -109,6 +109,14 @@ def test_the_cache_is_listed_and_cleared(tmp_path, monkeypatch):
     assert "nearest first: embeddings" in wrong.stderr
 
 
+def test_benches_are_commands():
+    text = call("bench", "--help").stdout
+    assert all(name in text for name in ("selectors", "teacher", "widgets"))
+    refused = call("bench", "selectors", "--scale", "imagenette")
+    assert refused.returncode == 1
+    assert "nearest first: imagenet" in refused.stderr
+
+
 def test_doctor_finds_this_installation_well():
     done = call("doctor", "--json")
     findings = json.loads(done.stdout)

@@ -69,7 +69,11 @@ TABLE: dict[str, set[str]] = {
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
+    "cli_output": set(),
+    "cli_flags": {"errors", "config"},
     "cli": {
+        "cli_flags",
+        "cli_output",
         "errors",
         "config",
         "results",

@@ -84,6 +84,13 @@ def test_a_type_that_is_no_builtin_and_a_missing_cell_are_refused():
         notebooks.read_parameters({"rounds": 3})
 
 
+def test_cells_without_history_are_known_by_their_annotations():
+    """As nbval runs them: `In` holds the current cell alone."""
+    left = {**namespace(), "In": ["", "notebooks.read_parameters(globals())"]}
+    left["__annotations__"] = {name: type(left[name]) for name in ("profile", "task", "rounds") if name in left}
+    assert notebooks.read_parameters(left).config.rounds == notebooks.read_parameters(namespace()).config.rounds
+
+
 def test_the_result_file_holds_parameters_configuration_time_and_memory(tmp_path, capsys):
     found = notebooks.read_parameters(namespace())
     result = RunResult(found.config.identity(), (), (), 0.25, ("a", "b"), provenance={"device": "cpu"})

@@ -1,0 +1,56 @@
+"""How the command line prints: progress that rewrites itself on a terminal, plain lines elsewhere, tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+
+class Reporter:
+    """Progress: one line that rewrites itself on a terminal, plain lines elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.console, self.quiet = Console(stderr=True, highlight=False), quiet
+        self.status = self.console.status("") if self.console.is_terminal and not quiet else None
+
+    def __enter__(self) -> Reporter:
+        if self.status is not None:
+            self.status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.status is not None:
+            self.status.stop()
+
+    def __call__(self, text: str) -> None:
+        """Say what is going on now."""
+        if self.status is not None:
+            self.status.update(text)
+        elif not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(text, markup=False) if self.status is not None else print(text, flush=True)
+
+
+def print_registry(entries: dict[str, str], *, as_json: bool) -> None:
+    """Print names and what they are, as a table or as JSON."""
+    if as_json:
+        print(json.dumps(entries, indent=2))
+    else:
+        print_table("", ["name", "what it is"], [[name, text] for name, text in entries.items()])
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table of text without lines."""
+    table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(table)
