@@ -169,8 +169,8 @@ class _Search:
     def _open_front(self) -> None:
         """Collect the points with the largest bounds; all others are below `floor`."""
         self.block = None
-        scores = self.upper * self.weights
-        size = min(FRONT, len(scores))
+        scores = self.upper if self.weights.strides == (0,) else self.upper * self.weights
+        size = min(max(FRONT, len(scores) // 64), len(scores))
         self.floor = np.partition(scores, -size)[-size]
         self.front = np.flatnonzero(scores >= self.floor)
         self.values, self.scores, self.seen = self.upper[self.front], scores[self.front], self.met[self.front]

@@ -67,9 +67,9 @@ def test_every_part_of_the_search_is_exercised(sketch, monkeypatch):
     monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 4096)
     monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", sketch)
     monkeypatch.setattr("activekd_lab.selectors.anchors.HUBS", sketch)
-    points, centers = normal(400, 24), normal(150, 24, seed=1)
-    result = k_center_greedy(points, centers, 150)
-    assert result.indices.tolist() == brute_force(points, centers, 150)[0]
+    for width, labels in ((24, 150), (2, 3)):  # on a plane the radius shrinks manyfold, through many fronts
+        points, centers = normal(400, width), normal(labels, width, seed=1)
+        assert k_center_greedy(points, centers, 150).indices.tolist() == brute_force(points, centers, 150)[0]
 
 
 def test_golden_line():
