@@ -17,6 +17,7 @@ SKETCH = 64  # width of the random projection that finds a near centre
 HUBS = 64  # centres that are nearest to most points: every point is measured against them
 VOTERS = 512  # points that elect the hubs
 FIRST_TARGETS = 2048  # centres that the first pass sketches; later looks use all
+PIECE = 512  # rows that a later look takes at a time: its scores are (PIECE, Q)
 
 
 class Anchors:
@@ -72,8 +73,8 @@ class Anchors:
     def tighter(self, raw: Tensor, tries: int = 4) -> Tensor:
         """Return (k,) float64 bounds for raw rows, from the centre that seems nearest in each of `tries` parts."""
         self._catch_up()
-        x = self.rows.single(raw)
-        return self._to_found(x, squared_norms(x), 1, tries)
+        pieces = map(self.rows.single, raw.split(PIECE))
+        return torch.cat([self._to_found(x, squared_norms(x), 1, tries) for x in pieces])
 
     def _to_found(self, x: Tensor, norms: Tensor, step: int, tries: int) -> Tensor:
         """Measure each row against the nearest, projected, in each of `tries` parts of every `step`-th centre."""

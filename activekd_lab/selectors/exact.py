@@ -37,15 +37,18 @@ class Block:
     """A few points held close by, so that a pick among them lowers the others at the price of one small product."""
 
     def __init__(self, rows: Rows, raw: Tensor, places: NDArray[np.intp]) -> None:
-        self.places = places  # where each row stands in the front (m,)
+        self.places = places  # where each row stands in the front (m,), ascending
         self.single, self.double = rows.single(raw).cpu(), rows.double(raw).cpu()
         self.norms: NDArray[np.float32] = squared_norms(self.single).numpy()
         self.rounding = rounding(rows.width)
-        self.row = {int(place): row for row, place in enumerate(places)}
+
+    def __contains__(self, place: int) -> bool:
+        row = self.places.searchsorted(place)
+        return bool(row < len(self.places) and self.places[row] == place)
 
     def lower(self, place: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return exact squared distances (m,) once the point at `place` is a centre, from the exact `values` before."""
-        i = self.row[place]
+        i = self.places.searchsorted(place)
         total = self.norms + self.norms[i]
         least = total * (1 - self.rounding) - 2 * torch.mv(self.single, self.single[i]).numpy()
         near = np.flatnonzero(least < values)

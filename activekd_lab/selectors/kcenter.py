@@ -23,7 +23,7 @@ from activekd_lab.selectors.rows import Metric, Points, Rows, check_finite
 
 FRONT = 4096  # points with the largest bounds among which picks happen; the rest is looked at when they run out
 BATCH = 128  # points refreshed at a time while picks succeed, and most points in a block
-LARGEST_BATCH = 2048  # doubling stops here when a refresh brings no pick
+LARGEST_BATCH = 1024  # doubling stops here when a refresh brings no pick
 DENSE = 1 << 20  # entries of a pool that is small enough to keep all of it exact
 
 
@@ -136,7 +136,7 @@ class _Search:
         ties, squared = self.farthest()
         self.squared.append(squared)
         place = int(ties[_draw(len(ties), self.generator)])
-        if squared > 0 and (self.block is None or place not in self.block.row):
+        if squared > 0 and (self.block is None or place not in self.block):
             self._open_block()
         self.values[place] = self.scores[place] = -1.0
         self._add_center(int(self.front[place]))
@@ -178,7 +178,7 @@ class _Search:
     def _open_block(self) -> None:
         """Hold the largest exact values of the front close, to keep them exact from here on."""
         top = self._top(self.batch)
-        top = top[self.seen[top] == len(self.centers)]
+        top = np.sort(top[self.seen[top] == len(self.centers)])
         self.block = Block(self.rows, self.rows.raw(torch.from_numpy(self.front[top])), top)
 
     def _top(self, count: int) -> NDArray[np.intp]:
