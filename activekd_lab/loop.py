@@ -29,7 +29,8 @@ from activekd_lab.results import RoundRecord, RunFolder, RunResult
 from activekd_lab.rng import generator
 from activekd_lab.selectors import PoolView, resolve, select
 from activekd_lab.student import DualHeadStudent, StudentOutput
-from activekd_lab.training import TrainingPlan, fit
+from activekd_lab.training import History, TrainingPlan, fit
+from activekd_lab.training_options import make_accelerator
 
 Progress = Callable[[str], None]
 
@@ -62,11 +63,13 @@ class ActiveRun:
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
     ) -> None:
-        self._say, self._cancel = progress or (lambda text: None), cancel
+        self._accelerator = make_accelerator()
+        self._writes = self._accelerator is None or self._accelerator.is_main_process
+        self._say, self._cancel = (progress if self._writes else None) or (lambda text: None), cancel
         check_names(config)
         self.config = config = resolve_backbone(config)
         self._say("preparing task and teacher")
-        self.prepared: Prepared = prepare(config, self._say)
+        self.prepared: Prepared = self._prepare()
         self.budget = config.budget or self.prepared.task.num_classes
         self._check_budget()
         self.folder = self._open(store)
@@ -76,6 +79,15 @@ class ActiveRun:
         self.mixing: dict[str, float] = {}
         self._kept: dict[int, np.ndarray] = {}
         self.pool = self._restore_pool()
+        if not self._writes:
+            self.folder = None  # read to continue from; the first process writes it
+
+    def _prepare(self) -> Prepared:
+        """Prepare what rounds share; of several processes the first fills the caches."""
+        if self._accelerator is None:
+            return prepare(self.config, self._say)
+        with self._accelerator.main_process_first():
+            return prepare(self.config, self._say)
 
     def _check_budget(self) -> None:
         config, task = self.config, self.prepared.task
@@ -90,7 +102,10 @@ class ActiveRun:
         if store is None:
             return None
         folder = Path(store).expanduser() / self.config.run_name
-        return RunFolder(folder, self.config.identity(), self._header())
+        if self._accelerator is None:
+            return RunFolder(folder, self.config.identity(), self._header())
+        with self._accelerator.main_process_first():
+            return RunFolder(folder, self.config.identity(), self._header())
 
     def _header(self) -> dict[str, object]:
         return {
@@ -114,7 +129,7 @@ class ActiveRun:
         return pool
 
     def _write_labels(self, pool: Pool) -> None:
-        if self.folder:
+        if self.folder and self._writes:
             self.folder.write_labels(pool.ledger)
 
     def __iter__(self) -> Iterator[RoundRecord]:
@@ -127,7 +142,7 @@ class ActiveRun:
         labels_used = self.pool.labeled_ids
         with _timed(seconds, "train"):
             self._refit_teacher(index)
-            student, losses = self._train(index)
+            student, history = self._train(index)
         with _timed(seconds, "predict"):
             train_output, test_output = self.prepared.predict(student)
             probabilities = self._mixed(train_output, index)
@@ -135,7 +150,7 @@ class ActiveRun:
         with _timed(seconds, "select"):
             picks = self._select(index)
         with _timed(seconds, "measure"):
-            record = self._measure(index, test_output, probabilities[labels_used], picks, losses)
+            record = self._measure(index, test_output, probabilities[labels_used], picks, history)
         self.student = student
         return self._keep(replace(record, seconds=seconds), probabilities)
 
@@ -152,12 +167,12 @@ class ActiveRun:
         ids, labels = (torch.tensor([getattr(label, name) for label in known]) for name in ("id", "label"))
         self.prepared = self.prepared.with_labels(config, ids, labels, generator(config.seed, "teacher", last))
 
-    def _train(self, index: int) -> tuple[DualHeadStudent, list[float]]:
+    def _train(self, index: int) -> tuple[DualHeadStudent, History]:
         config = self.config
         labels = len(self.pool.labeled_ids)
         self._say(f"round {index}: training on {labels} labels")
         student = self.prepared.new_student(config, generator(config.seed, "student", index))
-        losses = fit(
+        history = fit(
             student,
             self.prepared.inputs,
             self.pool.labeled_ids,
@@ -166,8 +181,9 @@ class ActiveRun:
             training_plan(config, labels),
             generator=generator(config.seed, "train", index),
             cancel=self._cancel,
+            accelerator=self._accelerator,
         )
-        return student, losses
+        return student, history
 
     def _mixed(self, output: StudentOutput, index: int) -> Tensor:
         """Return the mixed probabilities of the whole training split, (N, C), or stop the run."""
@@ -218,7 +234,7 @@ class ActiveRun:
         return select(self.config.selector, self.view, self.budget, generator=g, **self.config.selector_options)
 
     def _measure(
-        self, index: int, test: StudentOutput, centers: Tensor, picks: Tensor, losses: list[float]
+        self, index: int, test: StudentOutput, centers: Tensor, picks: Tensor, history: History
     ) -> RoundRecord:
         view, task = self.view, self.prepared.task
         assert view is not None
@@ -237,7 +253,7 @@ class ActiveRun:
             mean_distance=mean_distance,
             picks=tuple(picks.tolist()),
             pick_radii=tuple(radii) if len(picks) else (),
-            loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
+            loss=history.final_loss,
             ce_weight=self.mixing["ce_weight"],
             kd_temperature=self.mixing["kd_temperature"],
         )
@@ -329,6 +345,10 @@ def training_plan(config: RunConfig, labels: int) -> TrainingPlan:
         temperature=config.temperature,
         ce_share=ce_share,
         distill=config.method != "ce",
+        precision=config.precision,
+        clip_norm=config.clip_norm,
+        ema=config.ema,
+        deterministic=config.deterministic,
     )
 
 

@@ -49,8 +49,12 @@ class Prepared:
     inputs: Inputs
 
     def new_student(self, config: RunConfig, generator: torch.Generator) -> DualHeadStudent:
-        """Return a fresh student on the device; students on a frozen backbone share it."""
+        """Return a fresh student on the device; students on a frozen backbone share it.
+
+        A CLIP tower with two heads starts from its own class texts (DHO's language-aware initialisation).
+        """
         frozen = self.features is not None
+        language = self._language_start(config)
         student = DualHeadStudent(
             frozen_backbone(config, self.device) if frozen else config.backbone,
             self.task.num_classes,
@@ -60,9 +64,25 @@ class Prepared:
             image_size=config.image_size,
             pretrained=config.start_pretrained,
             weights=config.backbone_weights,
+            class_embeddings=language.text.cpu() if language else None,
+            class_scale=language.scale if language else 100.0,
             generator=generator,
-        )
-        return student.to(self.device)
+        ).to(self.device)
+        if config.channels_last:
+            student.backbone.to(memory_format=torch.channels_last)
+        if config.compile:
+            student.backbone.compile()
+        return student
+
+    def _language_start(self, config: RunConfig) -> ZeroShotHead | None:
+        """Return the zero-shot head of a pretrained CLIP tower that trains under DHO, else None."""
+        family, _, name = config.backbone.partition("/")
+        if family != "open_clip" or config.method != "dho" or config.start_pretrained is False or self.features:
+            return None
+        if config.backbone_weights is not None:
+            return None  # a tower of unknown language
+        own = self.teacher if name == config.teacher else _load_teacher(name, self.device)
+        return self.zero_shot if own is self.teacher else own.zero_shot(self.task, config.templates)
 
     def with_labels(self, config: RunConfig, ids: Tensor, labels: Tensor, generator: torch.Generator) -> Prepared:
         """Return these parts with the teacher of `config.few_shot` fitted on the labels of some ids."""
@@ -91,8 +111,9 @@ def resolve_backbone(config: RunConfig) -> RunConfig:
 
 def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -> Prepared:
     """Load the task and the teacher and compute what all rounds share, from the caches where they hold it."""
-    if config.teacher_views is not None and config.freeze_backbone is True:
-        raise SettingError("teacher_views has no effect with a frozen backbone, which sees no crops; leave it out.")
+    for name in ("teacher_views", "channels_last", "compile"):
+        if getattr(config, name) and config.freeze_backbone is True:
+            raise SettingError(f"{name} has no effect with a frozen backbone, whose features are cached; leave it out.")
     task = _load_task(config.task, tuple(sorted(config.task_options.items())))
     device = resolve_device(config.device)
     teacher = _load_teacher(config.teacher, device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,19 @@ from activekd_lab.errors import Cancelled, NonFiniteError
 from activekd_lab.losses import DHOLoss, dho_loss, label_loss
 from activekd_lab.student import DualHeadStudent, StudentOutput
 from activekd_lab.teacher import Teacher, TeacherHead
+from activekd_lab.training_options import (
+    WeightAverage,
+    average_gradients,
+    check_share,
+    deterministic_algorithms,
+    own_share,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from accelerate import Accelerator
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,37 @@ class TrainingPlan:
     temperature: float = 2.0
     ce_share: float = 0.5
     distill: bool = True  # False: labels only, no unlabelled batch
+    precision: Precision = "float32"  # of the forward pass; weights stay float32
+    clip_norm: float | None = None  # largest norm of the whole gradient
+    ema: float | None = None  # decay of the averaged weights that are kept at the end
+    deterministic: bool = False
+
+
+class History(NamedTuple):
+    """What happened in each step of a training.
+
+    Attributes:
+        loss, ce, kd: the total, its label part and its distillation part (labelled and unlabelled together; 0 without
+            distillation), unweighted.
+        learning_rate: of that step.
+    """
+
+    loss: list[float]
+    ce: list[float]
+    kd: list[float]
+    learning_rate: list[float]
+
+    @property
+    def final_loss(self) -> float:
+        """The mean total loss of the last tenth of the steps."""
+        tail = self.loss[-max(1, len(self.loss) // 10) :]
+        return sum(tail) / len(tail)
+
+    def frame(self) -> pd.DataFrame:
+        """Return a pandas table, a row a step."""
+        import pandas as pd  # noqa: PLC0415  (slow import)
+
+        return pd.DataFrame(self._asdict()).rename_axis("step")
 
 
 class Inputs(Protocol):
@@ -114,10 +158,12 @@ def fit(
     generator: torch.Generator,
     on_loss: Callable[[int, DHOLoss], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> list[float]:
-    """Train `student` in place and return the loss of every step.
+    accelerator: Accelerator | None = None,
+) -> History:
+    """Train `student` in place and return what happened in every step.
 
-    AdamW, linear warm-up, linear decay; the last weights are kept (arXiv:2506.00910, released code).
+    AdamW, linear warm-up, linear decay; the last weights are kept (arXiv:2506.00910, released code), or their moving
+    average with `plan.ema`.
 
     Args:
         student: on the device of `inputs`.
@@ -129,11 +175,15 @@ def fit(
         generator: order of the batches and their crops.
         on_loss: called with the step and its loss, before the backward pass (see `gradients.ConflictLog`).
         cancel: asked before each step; True stops the training.
+        accelerator: accelerate's, where several processes share every batch (`training_options.make_accelerator`).
 
     Raises:
         NonFiniteError: the loss is NaN or infinite; the message names step, learning rate and ids.
+        SettingError: a batch that the processes cannot share evenly.
         Cancelled: `cancel` said so.
     """
+    check_share(plan.batch_labeled, "batch_labeled", accelerator)
+    check_share(plan.batch_unlabeled, "batch_unlabeled", accelerator)
     device = next(student.ce_head.parameters()).device
     label_of = torch.full((int(labeled_ids.max()) + 1,), -1, dtype=torch.int64)
     label_of[labeled_ids] = labels
@@ -142,26 +192,39 @@ def fit(
         trained, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=device.type != "mps"
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
+    average = WeightAverage(trained, plan.ema) if plan.ema is not None else None
     labeled = _Cycle(labeled_ids, plan.batch_labeled, generator)
     pool = unlabeled_ids if len(unlabeled_ids) else labeled_ids  # a used-up pool still holds the labelled images
     unlabeled = _Cycle(pool, plan.batch_unlabeled if plan.distill else 0, generator)
-    losses: list[Tensor] = []
+    losses: list[Tensor] = []  # (3,) a step: total, CE, KD
+    rates: list[float] = []
     student.train()
-    for index in range(plan.steps):
-        if cancel is not None and cancel():
-            raise Cancelled(f"Training was cancelled at step {index} of {plan.steps}.")
-        ids = torch.cat([labeled.next(), unlabeled.next()])
-        loss = step(student, inputs, ids, label_of[ids[: plan.batch_labeled]].to(device), plan, generator)
-        if on_loss is not None:
-            on_loss(index, loss)
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.total.detach())
-        if index % 50 == 49 or index == plan.steps - 1:
-            _refuse_non_finite(losses, index, float(schedule.get_last_lr()[0]), ids)
-    return torch.stack(losses).tolist()
+    with deterministic_algorithms(plan.deterministic):
+        for index in range(plan.steps):
+            if cancel is not None and cancel():
+                raise Cancelled(f"Training was cancelled at step {index} of {plan.steps}.")
+            known, unknown = own_share(labeled.next(), accelerator), own_share(unlabeled.next(), accelerator)
+            ids = torch.cat([known, unknown])
+            loss = step(student, inputs, ids, label_of[known].to(device), plan, generator)
+            if on_loss is not None:
+                on_loss(index, loss)
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()
+            average_gradients(trained, accelerator)
+            if plan.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(trained, plan.clip_norm)
+            rates.append(float(schedule.get_last_lr()[0]))
+            optimizer.step()
+            schedule.step()
+            if average is not None:
+                average.update()
+            losses.append(torch.stack([loss.total, loss.ce, loss.kd_labeled + loss.kd_unlabeled]).detach())
+            if index % 50 == 49 or index == plan.steps - 1:
+                _refuse_non_finite(losses, index, rates, ids)
+    if average is not None:
+        average.apply()
+    total, ce, kd = torch.stack(losses).T.tolist()
+    return History(total, ce, kd, rates)
 
 
 def step(
@@ -174,19 +237,20 @@ def step(
 ) -> DHOLoss:
     """Return the loss of one batch: the first len(labels) ids are labelled, one forward pass serves both parts."""
     x, teacher_logits = inputs.batch(ids, generator)
-    output = inputs.forward(student, x)
-    L = len(labels)
-    if not plan.distill:
-        return label_loss(output[:L], labels)
-    return dho_loss(
-        output[:L],
-        labels,
-        teacher_logits[:L],
-        output[L:],
-        teacher_logits[L:],
-        temperature=plan.temperature,
-        ce_share=plan.ce_share,
-    )
+    with torch.autocast(labels.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+        output = inputs.forward(student, x)
+        L = len(labels)
+        if not plan.distill:
+            return label_loss(output[:L], labels)
+        return dho_loss(
+            output[:L],
+            labels,
+            teacher_logits[:L],
+            output[L:],
+            teacher_logits[L:],
+            temperature=plan.temperature,
+            ce_share=plan.ce_share,
+        )
 
 
 def _rate(step: int, plan: TrainingPlan) -> float:
@@ -197,13 +261,13 @@ def _rate(step: int, plan: TrainingPlan) -> float:
     return (plan.steps - step) / max(1, plan.steps - warm)
 
 
-def _refuse_non_finite(losses: list[Tensor], last: int, rate: float, ids: Tensor) -> None:
-    finite = torch.stack(losses).isfinite()
-    if not bool(finite.all()):
-        bad = int((~finite).nonzero()[0])
+def _refuse_non_finite(losses: list[Tensor], last: int, rates: list[float], ids: Tensor) -> None:
+    total = torch.stack(losses)[:, 0]
+    if not bool(total.isfinite().all()):
+        bad = int((~total.isfinite()).nonzero()[0])
         raise NonFiniteError(
-            f"The training loss became {float(losses[bad])} at step {bad} (seen at step {last}, learning rate "
-            f"{rate:.2g}, last ids {ids[:5].tolist()} …); lower learning_rate."
+            f"The training loss became {float(total[bad])} at step {bad} (seen at step {last}, learning rate "
+            f"{rates[bad]:.2g}, last ids {ids[:5].tolist()} …); lower learning_rate."
         )
 
 

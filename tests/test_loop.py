@@ -236,3 +236,23 @@ def test_the_selector_never_sees_a_hidden_label(tiny):
     seen = {name: getattr(active.view, name) for name in active.view.__dataclass_fields__}
     assert all(value is None or isinstance(value, torch.Tensor | int) for value in seen.values())
     assert seen["labeled_labels"].shape == (4,)
+
+
+def test_a_clip_tower_starts_from_its_own_class_texts(tiny):
+    active = ActiveRun(RunConfig(**tiny | {"backbone": "open_clip/bundled", "rounds": 0, "steps": 2}))
+    prepared = active.prepared
+    student = prepared.new_student(active.config, torch.Generator()).eval()
+    views = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        at_first = student(views).probabilities(ce_weight=0.0)
+    expected = prepared.zero_shot.probabilities(prepared.teacher.encode_views(views))
+    torch.testing.assert_close(at_first, expected, atol=1e-5, rtol=0)
+    assert len(list(active)) == 1  # and it trains
+    plain = prepared.new_student(active.config.with_(method="single_head"), torch.Generator())
+    assert plain.kd_head is plain.ce_head  # one head is not the zero-shot classifier
+
+
+@pytest.mark.parametrize("name", ["channels_last", "compile"])
+def test_options_of_the_backbone_need_one_that_trains(tiny, name):
+    with pytest.raises(SettingError, match=f"{name} has no effect with a frozen backbone"):
+        ActiveRun(RunConfig(**tiny, **{name: True}))

@@ -1,9 +1,20 @@
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from activekd_lab.errors import Cancelled, NonFiniteError
+from activekd_lab.config import RunConfig
+from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
+from activekd_lab.loop import iterate
+from activekd_lab.results import load_run
 from activekd_lab.student import DualHeadStudent
 from activekd_lab.training import FrozenInputs, TrainingPlan, _Cycle, fit, predict_features, step
+from activekd_lab.training_options import check_share
 
 
 @pytest.fixture
@@ -26,16 +37,16 @@ PLAN = TrainingPlan(steps=30, batch_labeled=8, batch_unlabeled=8)
 def train(inputs, labels, plan=PLAN, **options):
     model = student()
     options = {"generator": torch.Generator().manual_seed(2)} | options
-    losses = fit(model, inputs, torch.arange(10), labels[:10], torch.arange(10, 60), plan, **options)
-    return model, losses
+    history = fit(model, inputs, torch.arange(10), labels[:10], torch.arange(10, 60), plan, **options)
+    return model, history
 
 
 def test_training_learns_and_is_deterministic(problem):
     inputs, labels = problem
-    model, losses = train(inputs, labels)
-    assert losses[-1] < 0.5 * losses[0]
+    model, history = train(inputs, labels)
+    assert history.loss[-1] < 0.5 * history.loss[0]
     assert float((predict_features(model, inputs.features).ce_logits.argmax(1) == labels).float().mean()) > 0.95
-    assert train(inputs, labels)[1] == losses
+    assert train(inputs, labels)[1] == history
 
 
 def test_without_distillation_the_teacher_has_no_influence(problem):
@@ -61,7 +72,7 @@ def test_a_step_is_one_forward_over_both_batches(problem):
 
 def test_a_used_up_pool_still_trains(problem):
     inputs, labels = problem
-    losses = fit(
+    losses, *_ = fit(
         student(), inputs, torch.arange(60), labels, torch.arange(0), PLAN, generator=torch.Generator().manual_seed(0)
     )
     assert losses[-1] < losses[0]
@@ -85,3 +96,135 @@ def test_cycle_shows_every_id_once_before_any_twice(g):
     cycle = _Cycle(torch.arange(10), 4, g)
     seen = torch.cat([cycle.next() for _ in range(5)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
+
+
+def test_the_history_tells_each_step(problem):
+    inputs, labels = problem
+    _, history = train(inputs, labels)
+    table = history.frame()
+    assert list(table.columns) == ["loss", "ce", "kd", "learning_rate"]
+    torch.testing.assert_close(torch.tensor(table.loss), torch.tensor(0.5 * table.ce + 0.5 * table.kd))
+    rates = history.learning_rate
+    assert rates[0] < rates[2] == max(rates) == PLAN.learning_rate > rates[-1] > 0
+    assert history.final_loss == pytest.approx(sum(history.loss[-3:]) / 3)
+
+
+def test_bfloat16_products_learn_what_float32_does(problem):
+    inputs, labels = problem
+    model, rough = train(inputs, labels, replace(PLAN, precision="bfloat16"))
+    exact = train(inputs, labels)[1]
+    assert rough.loss != exact.loss
+    assert rough.final_loss == pytest.approx(exact.final_loss, abs=0.1)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_clipping_bounds_the_gradient(problem):
+    inputs, labels = problem
+    model, norms = student(), []
+
+    def on_loss(step, loss):
+        norms.append([p.grad.norm() for p in model.parameters() if p.grad is not None])
+
+    plan = replace(PLAN, clip_norm=1e-3, steps=3)
+    fit(
+        model,
+        inputs,
+        torch.arange(10),
+        labels[:10],
+        torch.arange(10, 60),
+        plan,
+        generator=torch.Generator(),
+        on_loss=on_loss,
+    )
+    for found in norms[1:]:
+        assert float(torch.stack(found).norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_averaged_weights_lag_behind_the_last_ones(problem):
+    inputs, labels = problem
+    start, last = weights(student()), weights(train(inputs, labels)[0])
+    near, far = (weights(train(inputs, labels, replace(PLAN, ema=decay))[0]) for decay in (0.01, 0.999))
+    assert (near - last).norm() < 0.05 * (last - start).norm()
+    assert (far - start).norm() < 0.05 * (last - start).norm()
+
+
+def test_deterministic_mode_ends_with_the_training(problem):
+    inputs, labels = problem
+    seen = []
+    plan = replace(PLAN, deterministic=True, steps=2)
+    train(inputs, labels, plan, on_loss=lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()))
+    assert seen == [True, True]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
+def test_a_compiled_backbone_trains_as_a_plain_one(tiny):
+    config = RunConfig(**tiny | {"backbone": "small_cnn", "image_size": 32, "rounds": 0, "steps": 2})
+    (plain,), (compiled,) = iterate(config), iterate(config.with_(compile=True, channels_last=True))
+    assert compiled.loss == pytest.approx(plain.loss, rel=1e-3)
+
+
+TWO_PROCESSES = """
+import sys, torch
+import activekd_lab as akd
+from activekd_lab.student import DualHeadStudent
+from activekd_lab.training import TrainingPlan, fit
+from activekd_lab.training_options import make_accelerator
+from safetensors.torch import save_file
+
+class Fixed:
+    def __init__(self):
+        g = torch.Generator().manual_seed(0)
+        self.images, self.logits = torch.rand(24, 3, 160, 160, generator=g), torch.randn(24, 3, generator=g)
+    def batch(self, ids, generator):
+        return self.images[ids], self.logits[ids]
+    def forward(self, student, x):
+        return student(x)
+
+accelerator = make_accelerator()
+start = torch.Generator().manual_seed(1)
+student = DualHeadStudent("timm/test_vit", 3, image_size=160, pretrained=False, generator=start)
+plan = TrainingPlan(steps=3, batch_labeled=4, batch_unlabeled=8)
+fit(student, Fixed(), torch.arange(8), torch.arange(8) % 3, torch.arange(8, 24), plan,
+    generator=torch.Generator().manual_seed(2), accelerator=accelerator)
+if accelerator is None or accelerator.is_main_process:
+    save_file(student.state_dict(), sys.argv[1] + "/weights.safetensors")
+task = {"num_classes": 4, "pool_size": 80, "test_per_class": 5, "val_per_class": 2}
+akd.run(akd.RunConfig(task="shapes", task_options=task, rounds=1, budget=5, steps=4, device="cpu"), store=sys.argv[1])
+"""
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(TWO_PROCESSES)
+    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    found = []
+    for name, command in (("one", [str(script)]), ("two", ["-m", *launch, str(script)])):
+        (tmp_path / name).mkdir()
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, *command, str(tmp_path / name)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(load_file(tmp_path / name / "weights.safetensors"))
+        (folder,) = (p for p in (tmp_path / name).iterdir() if p.is_dir())
+        assert [r.labels for r in load_run(folder).records] == [4, 9]
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, atol=2e-5, rtol=1e-3)
+
+
+def test_processes_that_cannot_share_a_batch_are_told():
+    class Three:
+        num_processes = 3
+
+    with pytest.raises(SettingError, match="batch_labeled must be a multiple of the 3 processes, but got 64"):
+        check_share(64, "batch_labeled", Three())

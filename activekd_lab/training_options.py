@@ -1,0 +1,108 @@
+"""What a training may switch on: bfloat16, averaged weights, determinism, several processes. `training.fit` uses them.
+
+**Several GPUs** go through Hugging Face `accelerate` (extra `multi-gpu`). The same script runs on one process or many:
+
+    accelerate launch --num_processes 2 --module activekd_lab.cli run --task shapes --store runs/
+    accelerate.notebook_launcher(train, num_processes=2)    # train() calls akd.run(config, store="runs/")
+
+Every process draws the same batch and takes its share of it, gradients are averaged, so the weights stay equal; only
+the first process writes the run folder. Batch normalisation sees a process's share, as is usual.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from activekd_lab.errors import MissingExtraError, SettingError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Allow only deterministic kernels inside the block, and restore what was allowed before.
+
+    CUDA's matrix products are deterministic only with the workspace setting that is made here if there is none; it
+    has an effect when nothing ran on the GPU before.
+    """
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
+class WeightAverage:
+    """An exponential moving average of some parameters: `average ← decay · average + (1 − decay) · weights` a step."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
+        self.parameters, self.decay = list(parameters), decay
+        self.average = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the present weights."""
+        for mean, p in zip(self.average, self.parameters, strict=True):
+            mean.lerp_(p, 1 - self.decay)
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Put the average in the place of the weights."""
+        for mean, p in zip(self.average, self.parameters, strict=True):
+            p.copy_(mean)
+
+
+def launched_processes() -> int:
+    """Return how many processes `accelerate launch` or `notebook_launcher` started; 1 outside of them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def make_accelerator() -> Accelerator | None:
+    """Return accelerate's `Accelerator` where several processes were launched, else None.
+
+    Raises:
+        MissingExtraError: several processes without accelerate installed.
+    """
+    if launched_processes() == 1:
+        return None
+    try:
+        from accelerate import Accelerator  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise MissingExtraError("accelerate", "multi-gpu") from error
+    return Accelerator()
+
+
+def check_share(batch: int, name: str, accelerator: Accelerator | None) -> None:
+    """Refuse a batch that the processes cannot share evenly: their gradients would not average to the whole one's."""
+    if accelerator is not None and batch % accelerator.num_processes:
+        raise SettingError(
+            f"{name} must be a multiple of the {accelerator.num_processes} processes, but got {batch}; change it."
+        )
+
+
+def own_share(ids: Tensor, accelerator: Accelerator | None) -> Tensor:
+    """Return this process's ids of a batch: every `num_processes`-th."""
+    return ids if accelerator is None else ids[accelerator.process_index :: accelerator.num_processes]
+
+
+@torch.no_grad()
+def average_gradients(parameters: Sequence[nn.Parameter], accelerator: Accelerator | None) -> None:
+    """Replace gradients by their mean over the processes, in one message."""
+    if accelerator is None:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
