@@ -22,6 +22,8 @@ _HOME = {  # public name -> the module that holds it
     "iterate": "activekd_lab.loop",
     "run": "activekd_lab.loop",
     "load_run": "activekd_lab.results",
+    "load_student": "activekd_lab.checkpoint",
+    "export_onnx": "activekd_lab.export",
     "select": "activekd_lab.selectors",
     "list_selectors": "activekd_lab.selectors",
     "k_center_greedy": "activekd_lab.selectors",
@@ -36,12 +38,14 @@ __all__ = [
     "TipAdapter",
     "__version__",
     "errors",
+    "export_onnx",
     "geometry",
     "iterate",
     "k_center_greedy",
     "list_selectors",
     "list_tasks",
     "load_run",
+    "load_student",
     "load_task",
     "load_teacher",
     "losses",
@@ -53,8 +57,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from activekd_lab import errors, geometry, losses, plots, widgets
+    from activekd_lab.checkpoint import load_student
     from activekd_lab.config import RunConfig
     from activekd_lab.data import list_tasks, load_task
+    from activekd_lab.export import export_onnx
     from activekd_lab.fewshot import CLAP, TipAdapter
     from activekd_lab.loop import ActiveRun, iterate, run
     from activekd_lab.results import load_run

@@ -13,7 +13,7 @@ from rich.console import Console
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
 from activekd_lab.cli_output import Reporter, print_registry, print_table
 from activekd_lab.config import RunConfig
-from activekd_lab.errors import ActiveKDError
+from activekd_lab.errors import ActiveKDError, UnknownNameError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -120,6 +120,21 @@ def predict(
         return
     rows = [[str(path), *(f"{name} {p:.2f}" for name, p in row)] for path, row in zip(images, named, strict=True)]
     print_table("", ["image", "prediction", *[""] * (len(named[0]) - 1)], rows)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="folder that a student was saved to")],
+    out: Annotated[Path, typer.Option(help="the file to write")] = Path("student.onnx"),
+    format_: Annotated[str, typer.Option("--format", help="onnx")] = "onnx",
+) -> None:
+    """Turn a saved student into one ONNX file, mixing included, and check it against onnxruntime."""
+    from activekd_lab.checkpoint import load_student
+    from activekd_lab.export import export_onnx
+
+    if format_ != "onnx":
+        raise UnknownNameError("format", format_, ["onnx"])
+    print(f"{export_onnx(load_student(model), out)}: probabilities agree with the student")
 
 
 @app.command()

@@ -31,6 +31,7 @@ TABLE: dict[str, set[str]] = {
     "losses": {"errors", "config", "student"},
     "mixing": {"errors"},
     "checkpoint": {"errors", "student"},
+    "export": {"errors", "checkpoint"},
     "gradients": {"losses", "student"},
     "training_options": {"errors"},
     "training": DATA | {"teacher", "student", "losses", "training_options"},
@@ -88,6 +89,7 @@ TABLE: dict[str, set[str]] = {
         "doctor",
         "lab",
         "checkpoint",
+        "export",
     }
     | {"bench"},
 }
