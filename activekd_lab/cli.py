@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
-from activekd_lab.cli_output import Reporter, print_registry, print_table
+from activekd_lab.cli_output import Reporter, print_registry, print_table, print_tables
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import ActiveKDError, UnknownNameError
 
@@ -241,12 +241,36 @@ def bench_teacher(
 
     with Reporter(quiet=json_) as report:
         found = [speed(say=report), *(measure(seeds=seeds, say=report) if tables else [])]
-    if json_:
-        print(json.dumps([table._asdict() for table in found]))
-        return
-    for table in found:
-        print_table(*table)
-        print()
+    print_tables(found, as_json=json_)
+
+
+@bench.command("training")
+def bench_training(
+    accuracies: Annotated[bool, typer.Option("--accuracy", help="also train each way over seeds (minutes)")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="seeds of the accuracies")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    json_: JSON = False,
+) -> None:
+    """Measure training steps against the straightforward way: decode, augment by PIL, ask the teacher each step."""
+    from activekd_lab.bench.training import accuracy, speed
+
+    with Reporter(quiet=json_) as report:
+        found = [speed(device=device, say=report), *([accuracy(seeds=seeds, say=report)] if accuracies else [])]
+    print_tables(found, as_json=json_)
+
+
+@bench.command("students")
+def bench_students(
+    task: Annotated[list[str] | None, typer.Option(help="only this task (repeatable)")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="seeds a setting")] = 3,
+    json_: JSON = False,
+) -> None:
+    """Measure labels only, teacher only, one head and two heads at 1 to 16 labels a class, and gradient conflict."""
+    from activekd_lab.bench.students import accuracy_table, conflict_table, measure
+
+    with Reporter(quiet=json_) as report:
+        found = [measure(name, seeds=seeds, say=report) for name in task or ("shapes", "digits")]
+    print_tables([table for shots in found for table in (accuracy_table(shots), conflict_table(shots))], as_json=json_)
 
 
 @app.command()

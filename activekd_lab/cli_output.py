@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -54,3 +56,13 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     console.print(table)
+
+
+def print_tables(tables: Sequence[Any], *, as_json: bool) -> None:
+    """Print named tuples of title, columns and rows, a blank line between them, or all of them as JSON."""
+    if as_json:
+        print(json.dumps([table._asdict() for table in tables]))
+        return
+    for table in tables:
+        print_table(*table)
+        print()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from activekd_lab.checkpoint import SavedStudent
 from activekd_lab.errors import MissingExtraError, ModelFilesError
+from activekd_lab.student import StudentOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class _Mixed(nn.Module):
         self.mix = {"ce_weight": saved.ce_weight, "kd_temperature": saved.kd_temperature}
 
     def forward(self, images: Tensor) -> Tensor:
-        output = self.student(images)
+        output: StudentOutput = self.student(images)
         if self.student.settings["single_head"]:  # tracing copies shared modules, so identity does not tell
             return output.ce_logits.softmax(1)
         probabilities: Tensor = output.probabilities(**self.mix)

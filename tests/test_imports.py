@@ -31,7 +31,7 @@ TABLE: dict[str, set[str]] = {
     "losses": {"errors", "config", "student"},
     "mixing": {"errors"},
     "checkpoint": {"errors", "student"},
-    "export": {"errors", "checkpoint"},
+    "export": {"errors", "student", "checkpoint"},
     "gradients": {"losses", "student"},
     "training_options": {"errors"},
     "training": DATA | {"teacher", "student", "losses", "training_options"},
@@ -39,7 +39,8 @@ TABLE: dict[str, set[str]] = {
     "geometry": {"errors", "rng"},
     "bias": {"errors", "rng"},
     "bench": DATA
-    | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "widgets"},
+    | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "widgets"}
+    | {"student", "prepare", "gradients"},
     "view_cache": DATA | {"teacher", "student"},
     "prepare": DATA | {"backbones", "view_cache", "teacher", "fewshot", "student", "losses", "training"},
     "loop": DATA

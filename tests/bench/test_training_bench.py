@@ -1,0 +1,38 @@
+import numpy as np
+import torch
+
+from activekd_lab.bench import students
+from activekd_lab.bench.training import SIDES, PlainInputs, _prepared, speed
+
+
+def test_speed_has_a_row_a_way_and_ratios_to_the_first():
+    table = speed(steps=1)
+    assert [row[0] for row in table.rows] == list(SIDES)
+    assert table.rows[0][2] == "1.0×"
+    assert all("student" in row[3] for row in table.rows)
+
+
+def test_the_plain_way_sees_the_images_it_decodes():
+    prepared, config = _prepared(next(iter(SIDES)), seed=0, device="cpu")
+    inputs = PlainInputs(prepared, config.image_size)
+    views, logits = inputs.batch(torch.arange(6), torch.Generator().manual_seed(0))
+    again, _ = inputs.batch(torch.arange(6), torch.Generator().manual_seed(0))
+    assert torch.equal(views, again)
+    means = prepared.task.train.images[:6].float().mean((1, 2, 3)) / 255
+    assert np.corrcoef(views.mean((1, 2, 3)), means)[0, 1] > 0.8
+    torch.testing.assert_close(logits, prepared.zero_shot.logits(prepared.teacher.encode_views(views)))
+
+
+def test_shots_are_measured_by_the_loops_own_training():
+    found = students.measure("digits", shots=(1, 4), seeds=2, steps=6)
+    assert len(found) == 4 * 2 * 2
+    assert {s.method for s in found if s.cosines} == {"dho", "single_head"}
+    table, conflict = students.accuracy_table(found), students.conflict_table(found)
+    mean = 100 * np.mean([s.accuracy for s in found if (s.method, s.shots) == ("ce", 4)])
+    assert {row[0]: row[2] for row in table.rows}["ce"].startswith(f"{mean:.1f} ±")
+    assert [row[:2] for row in conflict.rows] == [
+        ["single_head", "1"],
+        ["single_head", "4"],
+        ["dho", "1"],
+        ["dho", "4"],
+    ]
