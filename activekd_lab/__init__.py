@@ -12,6 +12,7 @@ from activekd_lab._version import __version__
 
 _HOME = {  # public name -> the module that holds it
     "load_task": "activekd_lab.data",
+    "FolderTask": "activekd_lab.data",
     "list_tasks": "activekd_lab.data",
     "load_teacher": "activekd_lab.teacher",
     "CLAP": "activekd_lab.fewshot",
@@ -19,6 +20,7 @@ _HOME = {  # public name -> the module that holds it
     "DualHeadStudent": "activekd_lab.student",
     "RunConfig": "activekd_lab.config",
     "ActiveRun": "activekd_lab.loop",
+    "LabelSession": "activekd_lab.labeling",
     "iterate": "activekd_lab.loop",
     "run": "activekd_lab.loop",
     "load_run": "activekd_lab.results",
@@ -34,6 +36,8 @@ __all__ = [
     "CLAP",
     "ActiveRun",
     "DualHeadStudent",
+    "FolderTask",
+    "LabelSession",
     "RunConfig",
     "TipAdapter",
     "__version__",
@@ -59,9 +63,10 @@ if TYPE_CHECKING:
     from activekd_lab import errors, geometry, losses, plots, widgets
     from activekd_lab.checkpoint import load_student
     from activekd_lab.config import RunConfig
-    from activekd_lab.data import list_tasks, load_task
+    from activekd_lab.data import FolderTask, list_tasks, load_task
     from activekd_lab.export import export_onnx
     from activekd_lab.fewshot import CLAP, TipAdapter
+    from activekd_lab.labeling import LabelSession
     from activekd_lab.loop import ActiveRun, iterate, run
     from activekd_lab.results import load_run
     from activekd_lab.selectors import k_center_greedy, list_selectors, select

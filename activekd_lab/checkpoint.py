@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor
 
+from activekd_lab.data.images import BAD_FILE, read_image
 from activekd_lab.errors import DataError, ModelFilesError, SettingError
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_mixing
 
@@ -128,9 +127,8 @@ def read_images(paths: Sequence[Path], size: int) -> Tensor:
     images, bad = [], []
     for path in paths:
         try:
-            with Image.open(path) as file:
-                images.append(pil_to_tensor(ImageOps.fit(ImageOps.exif_transpose(file).convert("RGB"), (size, size))))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            images.append(read_image(path, size))
+        except BAD_FILE as error:
             bad.append(f"{path} ({type(error).__name__})")
     if bad:
         raise DataError(f"{len(bad)} of {len(paths)} images cannot be read: {', '.join(bad)}.")

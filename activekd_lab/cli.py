@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
+from activekd_lab.cli_label import label
 from activekd_lab.cli_output import Reporter, print_registry, print_table, print_tables
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import ActiveKDError, UnknownNameError
@@ -285,6 +286,7 @@ def lab(
 
 
 app.command()(with_config_flags(run))
+app.command()(label)
 
 if __name__ == "__main__":
     main()

@@ -206,23 +206,14 @@ class ActiveRun:
         return {"ce_weight": ce_weight, "kd_temperature": kd_temperature}
 
     def _make_view(self, index: int, output: StudentOutput, probabilities: Tensor) -> PoolView:
-        ids, labeled = self.pool.unlabeled_ids, self.pool.labeled_ids
-        ce, kd = output.ce_logits.softmax(1), output.kd_logits.softmax(1)
-        teacher = self.prepared.teacher_probabilities
-        return PoolView(
-            ids=ids,
-            probabilities=probabilities[ids],
-            features=output.features[ids],
-            labeled_ids=labeled,
-            labeled_labels=self.pool.labeled_labels,
-            labeled_probabilities=probabilities[labeled],
-            labeled_features=output.features[labeled],
-            teacher_probabilities=teacher[ids],
-            ce_probabilities=ce[ids],
-            kd_probabilities=kd[ids],
-            labeled_teacher_probabilities=teacher[labeled],
-            labeled_ce_probabilities=ce[labeled],
-            labeled_kd_probabilities=kd[labeled],
+        pool = self.pool
+        return pool_view(
+            output,
+            probabilities,
+            self.prepared.teacher_probabilities,
+            pool.unlabeled_ids,
+            pool.labeled_ids,
+            pool.labeled_labels,
             round=index,
         )
 
@@ -321,6 +312,36 @@ def run(
     for _ in active:
         pass
     return active.result()
+
+
+def pool_view(
+    output: StudentOutput,
+    probabilities: Tensor,
+    teacher: Tensor,
+    ids: Tensor,
+    labeled: Tensor,
+    labels: Tensor,
+    *,
+    round: int,
+) -> PoolView:
+    """Return what a selector may see: rows of the (N, …) outputs on the training split, by id."""
+    ce, kd = output.ce_logits.softmax(1), output.kd_logits.softmax(1)
+    return PoolView(
+        ids=ids,
+        probabilities=probabilities[ids],
+        features=output.features[ids],
+        labeled_ids=labeled,
+        labeled_labels=labels,
+        labeled_probabilities=probabilities[labeled],
+        labeled_features=output.features[labeled],
+        teacher_probabilities=teacher[ids],
+        ce_probabilities=ce[ids],
+        kd_probabilities=kd[ids],
+        labeled_teacher_probabilities=teacher[labeled],
+        labeled_ce_probabilities=ce[labeled],
+        labeled_kd_probabilities=kd[labeled],
+        round=round,
+    )
 
 
 def check_names(config: RunConfig) -> None:

@@ -17,7 +17,7 @@ from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
-from activekd_lab.errors import SettingError
+from activekd_lab.errors import DataError, SettingError
 from activekd_lab.fewshot import few_shot
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
 from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
@@ -95,7 +95,8 @@ class Prepared:
         """Return the student's outputs on the training and the test split."""
         if self.features is not None:
             return predict_features(student, self.features[0]), predict_features(student, self.features[1])
-        return predict(student, self.task.train), predict(student, self.task.test)
+        train = predict(student, self.task.train)
+        return train, predict(student, self.task.test) if len(self.task.test) else train[:0]
 
 
 def resolve_backbone(config: RunConfig) -> RunConfig:
@@ -109,19 +110,27 @@ def resolve_backbone(config: RunConfig) -> RunConfig:
     return config.with_(freeze_backbone=has_stages and pretrained and resolve_device(config.device).type == "cpu")
 
 
-def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -> Prepared:
-    """Load the task and the teacher and compute what all rounds share, from the caches where they hold it."""
+def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *, task: Task | None = None) -> Prepared:
+    """Load the task and the teacher and compute what all rounds share, from the caches where they hold it.
+
+    A `task` given here takes the place of `config.task`; it may have unlabelled images and an empty test split.
+
+    Raises:
+        DataError: the configured task cannot be run, since labels or a test split are missing.
+    """
     for name in ("teacher_views", "channels_last", "compile"):
         if getattr(config, name) and config.freeze_backbone is True:
             raise SettingError(f"{name} has no effect with a frozen backbone, whose features are cached; leave it out.")
-    task = _load_task(config.task, tuple(sorted(config.task_options.items())))
+    if task is None:
+        task = _load_task(config.task, tuple(sorted(config.task_options.items())))
+        _check_labels(task)
     device = resolve_device(config.device)
     teacher = _load_teacher(config.teacher, device)
     head = teacher.zero_shot(task, config.templates)
     say("encoding images with the teacher")
     embeddings = teacher.encode(task.train)
     train_logits = head.logits(embeddings)
-    test_logits = head.logits(teacher.encode(task.test))
+    test_logits = head.logits(teacher.encode(task.test)) if len(task.test) else train_logits[:0]
     features = None
     if config.freeze_backbone is True:
         say("computing backbone features")
@@ -138,6 +147,15 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None) -
         inputs = ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
     accuracy = float((test_logits.argmax(1) == task.test.labels).float().mean())
     return Prepared(task, teacher, head, device, embeddings, train_logits.softmax(1), accuracy, features, inputs)
+
+
+def _check_labels(task: Task) -> None:
+    unknown = int((task.train.labels < 0).sum())
+    if unknown or len(task.test) == 0:
+        raise DataError(
+            f"A run needs the label of every pool image and a test split to measure on, but {task.name!r} has "
+            f"{unknown} unlabelled images and {len(task.test)} test images; label them first (`activekd-lab label`)."
+        )
 
 
 def _with_head(inputs: Inputs, head: TeacherHead, logits: Tensor) -> Inputs:
@@ -174,6 +192,8 @@ def backbone_features(config: RunConfig, split: Split, device: torch.device) -> 
     def compute() -> Tensor:
         backbone = frozen_backbone(config, device)
         backbone.check_size(config.image_size)
+        if len(split) == 0:
+            return torch.empty(0, backbone.num_stage_features)
         pixels = (images.to(device).contiguous(memory_format=torch.channels_last) for images in split.images.split(64))
         batches = (images.float() / 255 for images in pixels)
         return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])

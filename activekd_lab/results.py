@@ -341,7 +341,7 @@ def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:
 def write_atomic(path: Path, text: str) -> None:
     """Write a small text file whole: to a temporary name, to disk, then renamed."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w") as file:
+    with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -21,7 +21,7 @@ class Split:
     Attributes:
         name: "train", "val" or "test".
         images: (N, 3, H, W) uint8, in memory or memory-mapped.
-        labels: (N,) int64, the oracle. Active learning reads it only through `Pool.label`.
+        labels: (N,) int64, the oracle, -1 where nobody knows. Active learning reads it only through `Pool.buy`.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Split:
         """A hash of the pixels, the key under which teachers and backbones cache what they computed."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         for chunk in self.images.split(4096):
-            digest.update(memoryview(chunk.contiguous().numpy()).cast("B"))
+            digest.update(chunk.contiguous().numpy().data if len(chunk) else b"")
         return digest.hexdigest()[:16]
 
 
@@ -77,7 +77,8 @@ class Task:
     def __post_init__(self) -> None:
         check_prompts(self.class_names, self.templates)
         for split in filter(None, (self.train, self.val, self.test)):
-            if len(split) and not 0 <= int(split.labels.min()) <= int(split.labels.max()) < self.num_classes:
+            lowest = -1 if split is self.train else 0
+            if len(split) and not lowest <= int(split.labels.min()) <= int(split.labels.max()) < self.num_classes:
                 raise DataError(f"labels of {self.name}/{split.name} must lie in 0 … {self.num_classes - 1}.")
 
     @property

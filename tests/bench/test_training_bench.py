@@ -24,7 +24,7 @@ def test_the_plain_way_sees_the_images_it_decodes():
 
 
 def test_shots_are_measured_by_the_loops_own_training():
-    found = students.measure("digits", shots=(1, 4), seeds=2, steps=6)
+    found = students.measure("digits", shots=(1, 4), seeds=2, steps=30)
     assert len(found) == 4 * 2 * 2
     assert {s.method for s in found if s.cosines} == {"dho", "single_head"}
     table, conflict = students.accuracy_table(found), students.conflict_table(found)

@@ -1,0 +1,70 @@
+"""`activekd-lab label`: a labelling session in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from activekd_lab.cli_output import Reporter
+from activekd_lab.errors import ActiveKDError
+
+if TYPE_CHECKING:
+    from activekd_lab.labeling import LabelSession
+
+HELP = "a number or a class name labels; s puts off, x is in no class, u undoes, t trains, ? asks the model, q ends"
+
+
+def label(
+    folder: Annotated[Path, typer.Argument(help="folder of images")],
+    classes: Annotated[str | None, typer.Option(help="class names, with commas between them")] = None,
+    selector: Annotated[str, typer.Option(help="who chooses the images, see `activekd-lab selectors`")] = "pcoreset",
+    batch: Annotated[int, typer.Option(min=1, help="images a batch")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="derives every random step")] = 0,
+    export: Annotated[Path | None, typer.Option(help="at the end, write path,label there as CSV")] = None,
+) -> None:
+    """Label a folder of images in the terminal; every answer is on disk at once, and the same command continues."""
+    from activekd_lab.labeling import label_folder  # torch takes a second
+
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    with Reporter(quiet=False) as report:
+        session = label_folder(folder, names, selector=selector, batch=batch, seed=seed, say=report)
+    shown = ", ".join(f"{i + 1} {name}" for i, name in enumerate(session.task.class_names))
+    print(f"{shown}\n{HELP}")
+    while (current := session.current) is not None and _ask(session, current):
+        pass
+    progress = session.progress
+    print(f"{progress.labeled} labels, {progress.remaining + progress.skipped} images left; kept in {session.folder}")
+    if export is not None:
+        print(f"labels written to {session.export_csv(export)}")
+
+
+def _ask(session: LabelSession, current: int) -> bool:
+    """Show one image's path, read one answer, and return whether to go on."""
+    try:
+        text = input(f"[{session.progress.labeled + 1}] {session.path(current)} > ").strip()
+    except EOFError:
+        return False
+    try:
+        return _obey(session, current, text)
+    except ActiveKDError as error:
+        print(error)
+        return True
+
+
+def _obey(session: LabelSession, current: int, text: str) -> bool:
+    if text == "q":
+        return False
+    if text in ("s", "x", "u"):
+        {"s": session.skip, "x": session.reject, "u": session.undo}[text]()
+    elif text == "t":
+        found = session.train()
+        accuracy = "" if found.accuracy is None else f", accuracy {found.accuracy:.1%}"
+        print(f"trained on {found.labels} labels, loss {found.loss:.3f}{accuracy}")
+    elif text == "?":
+        c, probability = session.suggestion(current)
+        print(f"the model says {session.task.class_names[c]}, {probability:.0%}")
+    elif text:
+        session.answer(int(text) - 1 if text.isdigit() else text)
+    return True

@@ -1,0 +1,178 @@
+"""A person's labels: asked for by a selector, never lost, taken back, used."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from activekd_lab.cli import app
+from activekd_lab.config import RunConfig
+from activekd_lab.data import load_task
+from activekd_lab.data.folder import FolderTask
+from activekd_lab.errors import PoolError, RunFolderError, SettingError, UnknownNameError
+from activekd_lab.labeling import LabelSession, label_folder
+
+FAST = RunConfig(steps=3, batch_labeled=8, batch_unlabeled=8, device="cpu")
+NAMES = ["red", "grün"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Forty unlabelled files, the even ones red."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(40):
+        color = (220 - i, i, 30) if i % 2 == 0 else (i, 220 - i, 30)
+        Image.fromarray(np.full((20, 24, 3), color, np.uint8)).save(folder / f"{i:02}.png")
+    return folder
+
+
+def open_session(photos, **options):
+    return label_folder(photos, NAMES, config=FAST, **{"batch": 4} | options)
+
+
+def truth(session, current):
+    return int(session.path(current).stem) % 2
+
+
+def test_thirty_answers_with_three_interruptions_lose_none(photos, tmp_path):
+    given, session = {}, open_session(photos)
+    for step in range(30):
+        if step in (7, 8, 22):  # in the middle of a batch, once right after another, once after training
+            queue = session.current
+            session = open_session(photos)
+            assert session.current == queue
+        if step == 12:
+            assert session.train().labels == len(session.labels)
+        current = session.current
+        assert current not in given
+        if step == 5:
+            session.reject()
+            given[current] = None
+            continue
+        session.answer(truth(session, current))
+        given[current] = truth(session, current)
+    session = open_session(photos)
+    labels = {i: y for i, y in given.items() if y is not None}
+    assert session.labels == labels
+    assert session.progress == (29, 0, 1, 10, session.progress.batch)
+    table = session.export_csv(tmp_path / "labels.csv")
+    again = FolderTask(photos, NAMES, labels=table, test_share=0)
+    assert {f.name: y for f, y in zip(again.files, again.train.labels.tolist(), strict=True)} == {
+        session.path(i).name: y for i, y in labels.items()
+    }
+    copied = FolderTask(session.export_folder(tmp_path / "sorted"), NAMES, test_share=0)
+    assert copied.train.labels.bincount().tolist() == again.train.labels.bincount().tolist()
+
+
+def test_a_killed_process_keeps_every_answer(photos, tmp_path):
+    """The process is killed right after its fifth answer returned."""
+    script = f"""
+import os, signal
+from activekd_lab.config import RunConfig
+from activekd_lab.labeling import label_folder
+session = label_folder({str(photos)!r}, {NAMES!r}, config=RunConfig(device="cpu"))
+for i in range(5):
+    print(session.current, flush=True)
+    session.answer(i % 2)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    asked = [int(line) for line in done.stdout.split()]
+    assert open_session(photos).labels == {i: n % 2 for n, i in enumerate(asked)}
+
+
+def test_undo_takes_back_and_asks_again(photos):
+    session = open_session(photos)
+    first = session.current
+    session.answer("grün")
+    second = session.current
+    session.reject()
+    assert session.undo() == second == session.current
+    assert session.undo() == first == session.current
+    assert session.undo() is None
+    assert session.labels == {}
+    session.answer(0)
+    assert session.current == second
+    assert open_session(photos).labels == {first: 0}
+
+
+def test_skipped_images_come_back_last(photos):
+    session = open_session(photos, batch=40)
+    put_off = session.current
+    session.skip()
+    for _ in range(39):
+        assert session.current != put_off
+        session.answer(truth(session, session.current))
+    assert session.progress[:4] == (39, 1, 0, 0)
+    assert session.current == put_off
+    session.answer(0)
+    assert session.current is None
+    with pytest.raises(PoolError, match="nothing left to answer"):
+        session.skip()
+
+
+def test_training_changes_who_suggests_and_gives_a_model_to_take_home(photos, tmp_path):
+    session = open_session(photos)
+    with pytest.raises(PoolError, match="needs 2 labels or more, but there are 0"):
+        session.train()
+    with pytest.raises(PoolError, match="No student was trained yet"):
+        session.saved_student()
+    for _ in range(8):
+        session.answer(truth(session, session.current))
+    teacher = [session.suggestion(i) for i in range(40)]
+    found = session.train()
+    assert (found.labels, found.accuracy) == (8, None)
+    student = [session.suggestion(i) for i in range(40)]
+    assert student != teacher
+    resumed = open_session(photos)
+    np.testing.assert_allclose([p for _, p in student], [resumed.suggestion(i)[1] for i in range(40)], atol=1e-5)
+    assert resumed.saved_student().class_names == tuple(NAMES)
+
+
+def test_other_tasks_hide_their_labels_and_can_measure(tmp_path, tiny):
+    task = load_task("shapes", **tiny["task_options"])
+    session = LabelSession(task, tmp_path, selector="entropy", batch=3, config=FAST)
+    assert session.labels == {}
+    assert session.path(session.current) is None
+    for _ in range(6):
+        session.answer(int(task.train.labels[session.current]))
+    assert 0 <= session.train().accuracy <= 1
+    assert len(list(session.export_folder(tmp_path / "png").rglob("*.png"))) == 6
+
+
+def test_bad_input_is_one_sentence(photos, tmp_path):
+    session = open_session(photos)
+    with pytest.raises(UnknownNameError, match="Unknown class 'gren'.*grün"):
+        session.answer("gren")
+    with pytest.raises(SettingError, match=r"0 … 1, but got 2"):
+        session.answer(2)
+    assert session.answers == []
+    with pytest.raises(RunFolderError, match="belongs to other images, classes or another seed"):
+        label_folder(photos, ["a", "b"], config=FAST)
+    (photos / ".labels" / "session.json").write_text("{")
+    with pytest.raises(RunFolderError, match="cannot be read"):
+        open_session(photos)
+    with pytest.raises(UnknownNameError, match="pcoreset"):
+        open_session(photos, folder=tmp_path / "new", selector="pcorset")
+
+
+def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):
+    out = tmp_path / "labels.csv"
+    command = ["label", str(photos), "--classes", ",".join(NAMES), "--batch", "5", "--export", str(out)]
+    done = CliRunner().invoke(app, command, input="1\n2\nu\ngrün\n9\n?\ns\nx\nq\n")
+    assert done.exit_code == 0, done.output
+    assert "0 … 1, but got 8" in done.output
+    assert "the model says" in done.output
+    assert "2 labels" in done.output
+    rows = out.read_text("utf-8").splitlines()
+    assert [row.split(",")[1] for row in rows] == ["label", *sorted(["red", "grün"], key=rows.__str__().find)]
+    state = json.loads((photos / ".labels" / "session.json").read_text("utf-8"))
+    assert state["batch"] == 1
