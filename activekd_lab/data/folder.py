@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from activekd_lab.data.images import Unreadable, decode_files, exact_copies, find_images
@@ -116,6 +117,15 @@ def folder(
         path, names, labels=labels or None, test_share=test_share, image_size=image_size, templates=(template,),
         unreadable="skip" if unreadable == "skip" else "raise", seed=seed,
     )  # fmt: skip
+
+
+def write_images(split: Split, folder: str | Path) -> Path:
+    """Write every image of a split as `<id>.png` into a folder, to try with files what one would do with one's own."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(split.images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(target / f"{i:05}.png")
+    return target
 
 
 def _list(root: Path, class_names: Sequence[str] | None) -> _Listing:

@@ -1,0 +1,119 @@
+"""Each loader on a small copy that has the real layout, and the real split files where they are at hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from activekd_lab.data import load_task
+from activekd_lab.data.coop import SPECS, class_names, read_split
+from activekd_lab.errors import DataError
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "coop_splits"
+COUNTS = {"train": 4, "val": 2, "test": 3}
+
+
+def picture(path, shade):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((24, 30, 3), shade, np.uint8)).save(path, quality=95)
+
+
+def write_copy(root, name, images):
+    """Write nine JPEG files of three classes and the split file that lists them; return the split file's path."""
+    split, shade = {}, 40
+    for part, count in COUNTS.items():
+        split[part] = []
+        for i in range(count):
+            relative = f"class_{i % 3}/{part}_{i}.jpg"
+            picture(root / images / relative, shade := shade + 10)
+            split[part].append([relative, i % 3, f"odd_name {i % 3}"])
+    path = root / images.partition("/")[0] / SPECS[name].split
+    path.write_text(json.dumps(split))
+    return path
+
+
+@pytest.mark.parametrize(("name", "layout"), [(n, i) for n, s in SPECS.items() for i in range(len(s.images))])
+def test_a_copy_of_each_layout_loads(name, layout, tmp_path):
+    spec = SPECS[name]
+    path = write_copy(tmp_path, name, spec.images[layout])
+    if layout:  # torchvision's folders do not hold CoOp's file; it lies in the root
+        path.rename(tmp_path / spec.split)
+    task = load_task(name, root=str(tmp_path), image_size=16)
+    assert {s.name: len(s) for s in (task.train, task.val, task.test)} == COUNTS
+    assert task.class_names == ("odd name 0", "odd name 1", "odd name 2")
+    assert task.templates == (spec.template,)
+    assert task.train.labels.tolist() == [0, 1, 2, 0]
+    assert [int(image.float().mean()) for image in task.train.images] == [50, 60, 70, 80]
+    assert [int(image.float().mean()) for image in task.test.images] == [110, 120, 130]
+
+
+def test_aircraft_reads_its_own_lists(tmp_path, monkeypatch):
+    data = tmp_path / "fgvc-aircraft-2013b" / "data"
+    for i in range(6):
+        picture(data / "images" / f"{i:07}.jpg", 40 + 10 * i)
+    (data / "variants.txt").write_text("707-320\nA300B4\nDHC-8-100\n")
+    for split, ids in {"train": (0, 1, 2), "val": (3,), "test": (4, 5)}.items():
+        lines = [f"{i:07} {['707-320', 'A300B4', 'DHC-8-100'][i % 3]}" for i in ids]
+        (data / f"images_variant_{split}.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("ACTIVEKD_LAB_DATA", str(tmp_path))
+    task = load_task("fgvc_aircraft", image_size=16)
+    assert task.class_names == ("707-320", "A300B4", "DHC-8-100")
+    assert (task.train.labels.tolist(), task.test.labels.tolist()) == ([0, 1, 2], [1, 2])
+    (data / "images_variant_val.txt").write_text("0000003 Concorde\n")
+    with pytest.raises(DataError, match="variants that variants.txt lacks: Concorde"):
+        load_task("fgvc_aircraft", image_size=16)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real CoOp split files are not beside this checkout")
+@pytest.mark.parametrize(
+    ("name", "counts", "first"),
+    [("eurosat", [13_500, 5_400, 8_100], "Annual Crop Land"), ("dtd", [2_820, 1_128, 1_692], "banded")],
+)
+def test_the_real_split_files_have_the_published_sizes(name, counts, first):
+    path = REAL / SPECS[name].split
+    splits = read_split(path)
+    assert [len(rows) for rows in splits.values()] == counts
+    names = class_names(splits, path)
+    assert (len(names), names[0]) == (SPECS[name].classes, first)
+
+
+def edit(path, change):
+    split = json.loads(path.read_text())
+    change(split)
+    path.write_text(json.dumps(split))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s["train"][0].__setitem__(0, "../../../etc/passwd"), "leads out of"),
+        (
+            lambda s: s["val"].extend([["no/1.jpg", 0, "odd_name 0"]] * 5),
+            r"5 of 14 image files do not exist: .*1\.jpg.* …",
+        ),
+        (lambda s: s["test"][0].__setitem__(2, "other"), "gives label 0 two names: 'odd_name 0' and 'other'"),
+        (lambda s: s["test"].append(["a.jpg", 7, "seven"]), "labels that are not 0 … 3"),
+        (lambda s: s.pop("val"), "is no CoOp split file"),
+    ],
+)
+def test_split_files_that_cannot_be_used(change, message, tmp_path):
+    edit(write_copy(tmp_path, "dtd", "dtd/images"), change)
+    with pytest.raises(DataError, match=message):
+        load_task("dtd", root=str(tmp_path), image_size=16)
+
+
+def test_missing_data_say_where_they_go(tmp_path, monkeypatch):
+    monkeypatch.delenv("ACTIVEKD_LAB_DATA", raising=False)
+    with pytest.raises(DataError, match="root=FOLDER or set ACTIVEKD_LAB_DATA"):
+        load_task("eurosat")
+    with pytest.raises(DataError, match="does not exist"):
+        load_task("eurosat", root=str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"images of eurosat are missing: put them at eurosat/2750"):
+        load_task("eurosat", root=str(tmp_path))
+    (tmp_path / "eurosat" / "2750").mkdir(parents=True)
+    with pytest.raises(
+        DataError, match=r"split files of eurosat are missing: put them at eurosat/split_zhou_EuroSAT\.json"
+    ):
+        load_task("eurosat", root=str(tmp_path))
