@@ -158,21 +158,33 @@ def _checked(parameter: Parameter, value: Any) -> Any:
     return float(value) if kind is float else value
 
 
-def finish(parameters: Parameters, result: RunResult, path: str | Path = RESULT_FILE) -> None:
-    """Write what was found to `result.json`, the only sign of success, and print time and peak memory."""
+def finish(parameters: Parameters, result: RunResult | Mapping[str, Any], path: str | Path = RESULT_FILE) -> None:
+    """Write what was found to `result.json`, the only sign of success, and print time and peak memory.
+
+    Args:
+        parameters: what `read_parameters` returned.
+        result: a run, or findings of another kind as plain data.
+        path: the file.
+    """
     seconds, megabytes = time.perf_counter() - _started, peak_memory() / 2**20
     found = {
         "profile": parameters.profile,
         "parameters": dict(parameters.values),
-        "config": dict(result.config),
-        "teacher_accuracy": result.teacher_accuracy,
-        "rounds": [json.loads(record.to_json()) for record in result.records],
-        "provenance": dict(result.provenance),
+        **(_run_findings(result) if isinstance(result, RunResult) else result),
         "seconds": round(seconds, 1),
         "peak_memory_mb": round(megabytes),
     }
     write_atomic(Path(path), json.dumps(found, indent=2) + "\n")
     print(f"{seconds:.0f} s, at most {megabytes:.0f} MB; written to {path}")  # noqa: T201
+
+
+def _run_findings(result: RunResult) -> dict[str, Any]:
+    return {
+        "config": dict(result.config),
+        "teacher_accuracy": result.teacher_accuracy,
+        "rounds": [json.loads(record.to_json()) for record in result.records],
+        "provenance": dict(result.provenance),
+    }
 
 
 def peak_memory() -> int:
