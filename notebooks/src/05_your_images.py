@@ -130,7 +130,10 @@ if not photos:
 student = session.saved_student()
 print(session.export_csv("labels.csv").read_text().splitlines()[:3])
 print(student.save("my-student"))
-print(f"{akd.export_onnx(student, 'my-student.onnx').stat().st_size / 1e6:.1f} MB")
+try:
+    print(f"{akd.export_onnx(student, 'my-student.onnx').stat().st_size / 1e6:.1f} MB of ONNX")
+except akd.errors.MissingExtraError as error:  # ONNX is an extra
+    print(error)
 
 # %%
 again = akd.load_student("my-student", class_names=names)
