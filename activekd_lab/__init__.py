@@ -21,6 +21,7 @@ _HOME = {  # public name -> the module that holds it
     "RunConfig": "activekd_lab.config",
     "ActiveRun": "activekd_lab.loop",
     "LabelSession": "activekd_lab.labeling",
+    "label_folder": "activekd_lab.labeling",
     "iterate": "activekd_lab.loop",
     "run": "activekd_lab.loop",
     "load_run": "activekd_lab.results",
@@ -46,6 +47,7 @@ __all__ = [
     "geometry",
     "iterate",
     "k_center_greedy",
+    "label_folder",
     "list_selectors",
     "list_tasks",
     "load_run",
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from activekd_lab.data import FolderTask, list_tasks, load_task
     from activekd_lab.export import export_onnx
     from activekd_lab.fewshot import CLAP, TipAdapter
-    from activekd_lab.labeling import LabelSession
+    from activekd_lab.labeling import LabelSession, label_folder
     from activekd_lab.loop import ActiveRun, iterate, run
     from activekd_lab.results import load_run
     from activekd_lab.selectors import k_center_greedy, list_selectors, select

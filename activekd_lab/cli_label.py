@@ -32,6 +32,7 @@ def label(
         session = label_folder(folder, names, selector=selector, batch=batch, seed=seed, say=report)
     shown = ", ".join(f"{i + 1} {name}" for i, name in enumerate(session.task.class_names))
     print(f"{shown}\n{HELP}")
+    print(f"In a notebook: akd.widgets.Labeler(akd.label_folder({str(folder)!r}, {list(session.task.class_names)!r}))")
     while (current := session.current) is not None and _ask(session, current):
         pass
     progress = session.progress

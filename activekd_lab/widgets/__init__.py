@@ -9,16 +9,18 @@ from activekd_lab.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from activekd_lab.widgets.explorer import SelectionExplorer
+    from activekd_lab.widgets.labeler import Labeler
     from activekd_lab.widgets.live import LiveRun
     from activekd_lab.widgets.mixing import MixingExplorer
     from activekd_lab.widgets.planner import BudgetPlanner
     from activekd_lab.widgets.selection import SelectionState
     from activekd_lab.widgets.worker import Worker
 
-__all__ = ["BudgetPlanner", "LiveRun", "MixingExplorer", "SelectionExplorer", "SelectionState", "Worker"]
+__all__ = ["BudgetPlanner", "Labeler", "LiveRun", "MixingExplorer", "SelectionExplorer", "SelectionState", "Worker"]
 
 _HOME = {
     "BudgetPlanner": "planner",
+    "Labeler": "labeler",
     "LiveRun": "live",
     "MixingExplorer": "mixing",
     "SelectionExplorer": "explorer",

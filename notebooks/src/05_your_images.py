@@ -23,7 +23,6 @@ from pathlib import Path
 import activekd_lab as akd
 from activekd_lab import notebooks
 from activekd_lab.data.folder import write_images
-from activekd_lab.labeling import label_folder
 from activekd_lab.plots.predictions import prediction_gallery
 
 notebooks.start()
@@ -65,7 +64,9 @@ print(f"{folder}: {len(list(folder.iterdir()))} files; classes: {', '.join(names
 # and it goes on where you stood.
 
 # %%
-session = label_folder(folder, names, "my-labels", selector=selector, batch=batch, config=parameters.config, seed=seed)
+session = akd.label_folder(
+    folder, names, "my-labels", selector=selector, batch=batch, config=parameters.config, seed=seed
+)
 print(session.progress)
 
 # %% [markdown]
@@ -82,16 +83,21 @@ prediction_gallery(pool.images, truth, session.prepared.teacher_probabilities, n
 #
 # `session.current` is the image that the selector wants to know about. You answer with a class (`session.answer`), put
 # it off (`session.skip`), say that it is none of these (`session.reject`), or take the last answer back
-# (`session.undo`). In a terminal, `activekd-lab label FOLDER --classes a,b,c` asks you the same.
-#
-# Here the truth answers. One slip of the finger, taken back:
+# (`session.undo`). The widget below does the same with keys: click into it, then `1` … `9` label, `u` undoes, `s` puts
+# off, `x` is in no class, `?` asks the model. In a terminal, `activekd-lab label FOLDER --classes a,b,c` does.
+
+# %%
+akd.widgets.Labeler(session)
+
+# %% [markdown]
+# From here on the truth answers. One slip of the finger, taken back:
 
 # %%
 asked = session.current
 session.answer(0 if int(truth[asked]) != 0 else 1)
-print("a wrong answer:", session.labels)
+print("labels, one of them wrong:", len(session.labels))
 session.undo()
-print("taken back:", session.labels, "and asked again:", session.current == asked)
+print("taken back:", len(session.labels), "and asked again:", session.current == asked)
 
 # %% [markdown]
 # Now a few batches. After each one the student is trained again, on your labels and on the teacher, and *it* decides
