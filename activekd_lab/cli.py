@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from activekd_lab.cli_data import data
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
 from activekd_lab.cli_label import label
 from activekd_lab.cli_output import Reporter, print_registry, print_table, print_tables
@@ -24,6 +25,7 @@ bench = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Measure speed: both sides of a ratio in one run."
 )
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 cache = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache")
 Kind = Annotated[str | None, typer.Option(help="only this kind, such as embeddings")]

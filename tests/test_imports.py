@@ -76,9 +76,11 @@ TABLE: dict[str, set[str]] = {
     "pretrain": DATA | {"teacher"},
     "cli_output": set(),
     "cli_flags": {"errors", "config"},
+    "cli_data": {"cli_output", "data"},
     "cli_label": {"cli_output", "errors", "labeling"},
     "cli": {
         "cli_flags",
+        "cli_data",
         "cli_label",
         "cli_output",
         "errors",

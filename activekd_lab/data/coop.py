@@ -1,6 +1,6 @@
 """The papers' data sets from files on disk: images where their authors put them, CoOp's split files, CLIP's prompts.
 
-Nothing is downloaded here. `root` is the folder that holds a folder a data set, as CoOp's instructions lay them out
+`root` is the folder that holds a folder a data set, as CoOp's instructions lay them out
 (github.com/KaiyangZhou/CoOp, DATASETS.md) or as torchvision's loaders unpack them; `$ACTIVEKD_LAB_DATA` is its default.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from activekd_lab.data.folder import inside
-from activekd_lab.data.images import decode_files
+from activekd_lab.data.images import decode_files, find_images, is_image
 from activekd_lab.data.task import Split, Task, register_task
-from activekd_lab.errors import DataError
+from activekd_lab.errors import DataError, UnknownNameError
 
 
 class Spec(NamedTuple):
@@ -28,14 +28,12 @@ class Spec(NamedTuple):
         template: prompt template (CoOp's, as both papers use it).
         images: folders that the split file's paths start from, CoOp's layout first, then torchvision's.
         split: CoOp's split file, looked for in the data set's folder and in the root.
-        flip: whether a mirrored image keeps its class.
     """
 
     classes: int
     template: str
     images: tuple[str, ...]
     split: str
-    flip: bool = True
 
 
 SPECS: dict[str, Spec] = {
@@ -43,6 +41,8 @@ SPECS: dict[str, Spec] = {
                        "split_zhou_Caltech101.json"),
     "dtd": Spec(47, "{} texture.", ("dtd/images", "dtd/dtd/images"), "split_zhou_DescribableTextures.json"),
     "eurosat": Spec(10, "a centered satellite photo of {}.", ("eurosat/2750",), "split_zhou_EuroSAT.json"),
+    "fgvc_aircraft": Spec(100, "a photo of a {}, a type of aircraft.",
+                          ("fgvc_aircraft/images", "fgvc-aircraft-2013b/data/images"), "images_variant_*.txt"),
     "food101": Spec(101, "a photo of {}, a type of food.", ("food-101/images",), "split_zhou_Food101.json"),
     "oxford_flowers": Spec(102, "a photo of a {}, a type of flower.", ("oxford_flowers/jpg", "flowers-102/jpg"),
                            "split_zhou_OxfordFlowers.json"),
@@ -52,12 +52,10 @@ SPECS: dict[str, Spec] = {
     "sun397": Spec(397, "a photo of a {}.", ("sun397/SUN397", "SUN397"), "split_zhou_SUN397.json"),
     "ucf101": Spec(101, "a photo of a person doing {}.", ("ucf101/UCF-101-midframes",), "split_zhou_UCF101.json"),
 }  # fmt: skip
-AIRCRAFT = Spec(
-    100,
-    "a photo of a {}, a type of aircraft.",
-    ("fgvc_aircraft/images", "fgvc-aircraft-2013b/data/images"),
-    "images_variant_train.txt",
-)
+_TORCHVISION = {  # data sets that torchvision downloads
+    "caltech101": "Caltech101", "dtd": "DTD", "eurosat": "EuroSAT", "fgvc_aircraft": "FGVCAircraft",
+    "food101": "Food101", "oxford_flowers": "Flowers102", "oxford_pets": "OxfordIIITPet", "sun397": "SUN397",
+}  # fmt: skip
 Rows = list[tuple[str, int, str]]  # path below the images, label, class name
 
 
@@ -113,31 +111,101 @@ def _existing(root: Path, name: str, candidates: Sequence[str], what: str) -> Pa
     raise DataError(f"The {what} of {name} are missing: put them at {' or '.join(candidates)} in {root}.")
 
 
-def _load(name: str, spec: Spec, splits: dict[str, Rows], images: Path, path: Path, image_size: int) -> Task:
-    names = class_names(splits, path)
-    rows = [row for part in splits.values() for row in part]
-    files = [inside(images, relative) for relative, _, _ in rows]
-    pixels, _ = decode_files(files, image_size, about=f"images of {name}")
-    labels = torch.tensor([label for _, label, _ in rows])
-    parts, start = {}, 0
-    for split, part in splits.items():
-        here = slice(start, start + len(part))
-        parts[split] = Split(split, pixels[here], labels[here])
-        start += len(part)
-    return Task(name, names, (spec.template,), horizontal_flip=spec.flip, **parts)
+class Listing(NamedTuple):
+    """A data set on disk: its image folder, the file that lists it, and (path, label, class name) of each split."""
+
+    spec: Spec
+    images: Path
+    path: Path
+    splits: dict[str, Rows]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every listed file, in the order train, val, test; none leads out of the folder."""
+        return [inside(self.images, relative) for rows in self.splits.values() for relative, _, _ in rows]
 
 
-def _coop_task(name: str, root: str, image_size: int) -> Task:
+def locate(name: str, root: str = "") -> Listing:
+    """Find a data set below `root` and read its split files.
+
+    Raises:
+        UnknownNameError: a name that is none of the papers' data sets here.
+        DataError: images or split files that are missing or cannot be used.
+    """
+    if name not in SPECS:
+        raise UnknownNameError("data set", name, SPECS)
     spec, base = SPECS[name], data_root(root)
     images = _existing(base, name, spec.images, "images")
+    if name == "fgvc_aircraft":
+        return Listing(spec, images, images.parent / "variants.txt", _aircraft_splits(images.parent))
     folder = spec.images[0].partition("/")[0]
     path = _existing(base, name, (f"{folder}/{spec.split}", spec.split), "split files")
-    return _load(name, spec, read_split(path), images, path, image_size)
+    return Listing(spec, images, path, read_split(path))
+
+
+def load(name: str, root: str = "", image_size: int = 224, progress: Callable[[int, int], None] | None = None) -> Task:
+    """Load a data set; its images are decoded once, `progress` is then called with (done, total).
+
+    Raises:
+        DataError: as `locate`; or missing and unreadable images.
+    """
+    found = locate(name, root)
+    pixels, _ = decode_files(found.files, image_size, about=f"images of {name}", progress=progress)
+    parts, start = {}, 0
+    for split, rows in found.splits.items():
+        labels = torch.tensor([label for _, label, _ in rows])
+        parts[split] = Split(split, pixels[start : start + len(rows)], labels)
+        start += len(rows)
+    names = class_names(found.splits, found.path)
+    prompts = (found.spec.template,)
+    return Task(name, names, prompts, train=parts["train"], val=parts["val"], test=parts["test"])
+
+
+class Check(NamedTuple):
+    """What is wrong with the files of a data set: listed and missing, listed and no image, there and not listed."""
+
+    images: int
+    missing: list[Path]
+    corrupt: list[Path]
+    extra: list[Path]
+
+
+def check_files(name: str, root: str = "") -> Check:
+    """Look at every file of a data set.
+
+    Raises:
+        DataError: as `locate`.
+    """
+    found = locate(name, root)
+    files = list(dict.fromkeys(found.files))
+    missing = [p for p in files if not p.is_file()]
+    corrupt = [p for p in files if p.is_file() and not is_image(p)]
+    listed = set(files)
+    return Check(len(files), missing, corrupt, [p for p in find_images(found.images) if p.resolve() not in listed])
+
+
+def download(name: str, root: str = "") -> None:
+    """Fetch a data set's images by torchvision, where it can.
+
+    Raises:
+        DataError: torchvision has no download for it, or it failed.
+    """
+    from torchvision import datasets  # noqa: PLC0415  (slow import)
+
+    if name not in _TORCHVISION:
+        wanted = " or ".join(SPECS[name].images)
+        raise DataError(f"torchvision cannot download {name}; put its images at {wanted} below the root yourself.")
+    try:
+        getattr(datasets, _TORCHVISION[name])(str(data_root(root)), download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"The download of {name} failed ({str(error).splitlines()[0]}); try again or copy it."
+        ) from error
 
 
 def _register(name: str, spec: Spec) -> None:
     def build(*, root: str = "", image_size: int = 224) -> Task:
-        return _coop_task(name, root, image_size)
+        return load(name, root, image_size)
 
     build.__doc__ = f"{spec.classes} classes from {spec.images[0]} and {spec.split} below root (or $ACTIVEKD_LAB_DATA)."
     register_task(name)(build)
@@ -147,20 +215,17 @@ for _name, _spec in SPECS.items():
     _register(_name, _spec)
 
 
-@register_task("fgvc_aircraft")
-def fgvc_aircraft(*, root: str = "", image_size: int = 224) -> Task:
-    """100 classes from fgvc_aircraft/images and its images_variant_*.txt below root (or $ACTIVEKD_LAB_DATA)."""
-    images = _existing(data_root(root), "fgvc_aircraft", AIRCRAFT.images, "images")
-    names = _lines(images.parent / "variants.txt")
+def _aircraft_splits(data: Path) -> dict[str, Rows]:
+    names = _lines(data / "variants.txt")
     splits: dict[str, Rows] = {}
     for split in ("train", "val", "test"):
-        path = images.parent / f"images_variant_{split}.txt"
+        path = data / f"images_variant_{split}.txt"
         rows = [line.partition(" ")[::2] for line in _lines(path)]
         strangers = sorted({variant for _, variant in rows} - set(names))
         if strangers:
             raise DataError(f"{path} names variants that variants.txt lacks: {', '.join(strangers[:3])}.")
         splits[split] = [(f"{image}.jpg", names.index(variant), variant) for image, variant in rows]
-    return _load("fgvc_aircraft", AIRCRAFT, splits, images, images.parent / "variants.txt", image_size)
+    return splits
 
 
 def _lines(path: Path) -> list[str]:

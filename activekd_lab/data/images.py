@@ -61,6 +61,15 @@ def find_images(folder: Path) -> list[Path]:
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
+def is_image(path: Path) -> bool:
+    """Return whether a file can be read as an image to its end."""
+    try:
+        read_image(path, 8)
+    except BAD_FILE:
+        return False
+    return True
+
+
 def decode_files(
     files: Sequence[Path],
     size: int,

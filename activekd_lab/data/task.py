@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from activekd_lab.errors import DataError, SettingError, UnknownNameError
+from activekd_lab.errors import DataError, UnknownNameError
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +99,7 @@ def check_prompts(class_names: tuple[str, ...], templates: tuple[str, ...]) -> N
         raise DataError(f"Every prompt template needs exactly one '{{}}' for the class name, but got {bad or 'none'}.")
 
 
+STRESS = ("imbalance", "label_noise", "stress_seed")  # options that every task has, see data/stress.py
 TaskBuilder = Callable[..., Task]
 _TASKS: dict[str, TaskBuilder] = {}
 
@@ -122,14 +123,10 @@ def check_task(name: str, options: dict[str, object]) -> TaskBuilder:
     """Return the builder of `name`, after refusing unknown tasks and unknown options by name."""
     if name not in _TASKS:
         raise UnknownNameError("task", name, _TASKS)
-    known = inspect.signature(_TASKS[name]).parameters
+    known = [*inspect.signature(_TASKS[name]).parameters, *STRESS]
     for option in options:
         if option not in known:
-            raise (
-                UnknownNameError(f"option of the task {name!r}:", option, known)
-                if known
-                else SettingError(f"The task {name!r} takes no options, but got {option!r}.")
-            )
+            raise UnknownNameError(f"option of the task {name!r}:", option, known)
     return _TASKS[name]
 
 
@@ -138,9 +135,14 @@ def load_task(name: str, **options: object) -> Task:
 
     Args:
         name: a key of `list_tasks()`.
-        options: the task's own settings, for example `num_classes=24, long_tail=0.0` for "shapes".
+        options: the task's own settings, for example `num_classes=24, long_tail=0.0` for "shapes"; and, for every
+            task, those of `stress`, which make its pool harder: `imbalance`, `label_noise`, `stress_seed`.
 
     Raises:
         UnknownNameError: an unknown task or option; the message lists the known ones, nearest first.
     """
-    return check_task(name, options)(**options)
+    from activekd_lab.data.stress import stress  # noqa: PLC0415  (it makes tasks itself)
+
+    builder, harder = check_task(name, options), {key: options.pop(key) for key in STRESS if key in options}
+    task = builder(**options)
+    return stress(task, **harder) if harder else task  # type: ignore[arg-type]

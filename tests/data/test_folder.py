@@ -185,6 +185,12 @@ def test_any_backbone_trains_a_round_on_jpeg_files(photos, backbone, settings):
     assert all(0 <= r.accuracy <= 1 and np.isfinite(r.loss) for r in records)
 
 
+def test_a_folder_can_be_made_harder(photos):
+    task = akd.load_task("folder", path=str(photos), image_size=16, label_noise=0.5)
+    plain = akd.load_task("folder", path=str(photos), image_size=16)
+    assert int((task.train.labels != plain.train.labels).sum()) == len(plain.train) // 2
+
+
 def test_a_run_needs_labels(photos):
     flat = {"path": str(photos / "green"), "class_names": "oak,elm", "image_size": 32}
     with pytest.raises(DataError, match="has 8 unlabelled images and 0 test images; label them first"):
