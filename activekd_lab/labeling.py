@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -332,6 +332,24 @@ class LabelSession:
     def _parse(self, text: str) -> int | str:
         names = self.task.class_names
         return names.index(text) if text in names else text.strip("()")
+
+
+def simulate(session: LabelSession, truth: Tensor, labels: int) -> Iterator[Trained]:
+    """Let a known truth play the person: answer batch after batch, train after each, until there are `labels` labels.
+
+    Args:
+        session: is answered and trained.
+        truth: (N,) int64 classes of the pool.
+        labels: labels to stop at; the last batch may be cut short.
+
+    Yields:
+        What each training found.
+    """
+    while len(session.labels) < labels and session.current is not None:
+        for _ in range(min(session.batch, labels - len(session.labels))):
+            if (current := session.current) is not None:
+                session.answer(int(truth[current]))
+        yield session.train()
 
 
 def label_folder(

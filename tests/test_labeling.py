@@ -16,7 +16,7 @@ from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
 from activekd_lab.data.folder import FolderTask
 from activekd_lab.errors import PoolError, RunFolderError, SettingError, UnknownNameError
-from activekd_lab.labeling import LabelSession, label_folder
+from activekd_lab.labeling import LabelSession, label_folder, simulate
 
 FAST = RunConfig(steps=3, batch_labeled=8, batch_unlabeled=8, device="cpu")
 NAMES = ["red", "grün"]
@@ -146,6 +146,13 @@ def test_other_tasks_hide_their_labels_and_can_measure(tmp_path, tiny):
         session.answer(int(task.train.labels[session.current]))
     assert 0 <= session.train().accuracy <= 1
     assert len(list(session.export_folder(tmp_path / "png").rglob("*.png"))) == 6
+
+
+def test_a_truth_can_play_the_person(tmp_path, tiny):
+    task = load_task("shapes", **tiny["task_options"])
+    session = LabelSession(task, tmp_path, batch=4, config=FAST)
+    assert [t.labels for t in simulate(session, task.train.labels, 10)] == [4, 8, 10]
+    assert session.labels == {i: int(task.train.labels[i]) for i in session.labels}
 
 
 def test_bad_input_is_one_sentence(photos, tmp_path):
