@@ -184,18 +184,12 @@ def fit(
     """
     check_share(plan.batch_labeled, "batch_labeled", accelerator)
     check_share(plan.batch_unlabeled, "batch_unlabeled", accelerator)
-    device = next(student.ce_head.parameters()).device
     label_of = torch.full((int(labeled_ids.max()) + 1,), -1, dtype=torch.int64)
     label_of[labeled_ids] = labels
-    trained = [p for p in student.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=device.type != "mps"
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
-    average = WeightAverage(trained, plan.ema) if plan.ema is not None else None
     labeled = _Cycle(labeled_ids, plan.batch_labeled, generator)
     pool = unlabeled_ids if len(unlabeled_ids) else labeled_ids  # a used-up pool still holds the labelled images
     unlabeled = _Cycle(pool, plan.batch_unlabeled if plan.distill else 0, generator)
+    update = _Update(student, plan, accelerator)
     losses: list[Tensor] = []  # (3,) a step: total, CE, KD
     rates: list[float] = []
     student.train()
@@ -205,26 +199,48 @@ def fit(
                 raise Cancelled(f"Training was cancelled at step {index} of {plan.steps}.")
             known, unknown = own_share(labeled.next(), accelerator), own_share(unlabeled.next(), accelerator)
             ids = torch.cat([known, unknown])
-            loss = step(student, inputs, ids, label_of[known].to(device), plan, generator)
+            loss = step(student, inputs, ids, label_of[known].to(update.device), plan, generator)
             if on_loss is not None:
                 on_loss(index, loss)
-            optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()
-            average_gradients(trained, accelerator)
-            if plan.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(trained, plan.clip_norm)
-            rates.append(float(schedule.get_last_lr()[0]))
-            optimizer.step()
-            schedule.step()
-            if average is not None:
-                average.update()
+            rates.append(update(loss.total))
             losses.append(torch.stack([loss.total, loss.ce, loss.kd_labeled + loss.kd_unlabeled]).detach())
             if index % 50 == 49 or index == plan.steps - 1:
                 _refuse_non_finite(losses, index, rates, ids)
-    if average is not None:
-        average.apply()
+    update.finish()
     total, ce, kd = torch.stack(losses).T.tolist()
     return History(total, ce, kd, rates)
+
+
+class _Update:
+    """Turns a loss into new weights: gradients over all processes, clipping, AdamW, schedule, moving average."""
+
+    def __init__(self, student: DualHeadStudent, plan: TrainingPlan, accelerator: Accelerator | None) -> None:
+        self.weights = [p for p in student.parameters() if p.requires_grad]
+        self.device, self.clip_norm, self.accelerator = self.weights[0].device, plan.clip_norm, accelerator
+        self.optimizer = torch.optim.AdamW(
+            self.weights, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=self.device.type != "mps"
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: _rate(step, plan))
+        self.average = WeightAverage(self.weights, plan.ema) if plan.ema is not None else None
+
+    def __call__(self, loss: Tensor) -> float:
+        """Take one step and return the learning rate it had."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(self.weights, self.accelerator)
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights, self.clip_norm)
+        rate = float(self.schedule.get_last_lr()[0])
+        self.optimizer.step()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.update()
+        return rate
+
+    def finish(self) -> None:
+        """Leave the averaged weights in place of the last ones, where the plan asks for it."""
+        if self.average is not None:
+            self.average.apply()
 
 
 def step(
