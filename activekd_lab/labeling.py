@@ -1,56 +1,29 @@
 """A person labels what a selector asks for: batches, answers, undo, training in between. No user interface here.
 
-The folder of a session holds `session.json` (what it belongs to, and the batch at hand), `answers.csv` (every answer,
-written to disk before the next image is shown) and `student/` after training. Opening the folder again continues.
+Every answer is on disk before the next image is shown (`label_files`); opening the folder again continues.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from activekd_lab import label_files as files
 from activekd_lab.checkpoint import SavedStudent, load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.data import FolderTask, Task
 from activekd_lab.errors import DataError, PoolError, RunFolderError, SettingError, UnknownNameError
-from activekd_lab.loop import pool_view, training_plan
+from activekd_lab.label_files import REJECT, SKIP, Answer, Progress
 from activekd_lab.prepare import Prepared, prepare, resolve_backbone
-from activekd_lab.results import write_atomic
 from activekd_lab.rng import generator
+from activekd_lab.rounds import pool_view, training_plan
 from activekd_lab.selectors import PoolView, resolve, select
 from activekd_lab.student import DualHeadStudent, StudentOutput
 from activekd_lab.training import fit
-
-SKIP, REJECT = "skip", "reject"
-_COLUMNS = ("id", "path", "answer", "batch")
-
-
-class Answer(NamedTuple):
-    """One answer: the id, a class index or "skip" or "reject", and the batch that asked."""
-
-    id: int
-    answer: int | str
-    batch: int
-
-
-class Progress(NamedTuple):
-    """Counts of images: with a label, put off, in no class, not asked yet; and the number of the batch at hand."""
-
-    labeled: int
-    skipped: int
-    rejected: int
-    remaining: int
-    batch: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +97,7 @@ class LabelSession:
 
     def path(self, id: int) -> Path | None:
         """Return the file of an id, None where the task is not made of files."""
-        return self.task.files[id] if isinstance(self.task, FolderTask) else None
+        return files.file_of(self.task, id)
 
     def suggestion(self, id: int) -> tuple[int, float]:
         """Return the likeliest class and its probability: the student's after a training, else the teacher's."""
@@ -220,9 +193,7 @@ class LabelSession:
 
     def export_csv(self, path: str | Path) -> Path:
         """Write `path,label` for every label, the form that `FolderTask(…, labels=…)` reads; ids stand for paths."""
-        rows = [(self._relative(i), self.task.class_names[y]) for i, y in sorted(self.labels.items())]
-        write_atomic(Path(path), _csv([("path", "label"), *rows]))
-        return Path(path)
+        return files.export_csv(path, self.task, self.labels)
 
     def export_folder(self, path: str | Path) -> Path:
         """Copy every labelled image into a folder a class (PNG files where the task is not made of files).
@@ -230,18 +201,7 @@ class LabelSession:
         Raises:
             RunFolderError: the folder is there already and not empty.
         """
-        target = Path(path)
-        if target.exists() and any(target.iterdir()):
-            raise RunFolderError(f"{target} is not empty; choose a new folder.")
-        for i, y in self.labels.items():
-            place = target / self.task.class_names[y]
-            place.mkdir(parents=True, exist_ok=True)
-            source = self.path(i)
-            if source is None:
-                Image.fromarray(self.image(i).permute(1, 2, 0).numpy()).save(place / f"{i}.png")
-            else:
-                shutil.copy2(source, place / f"{i}-{source.name}")
-        return target
+        return files.export_folder(path, self.task, self.labels)
 
     def _write(self, answer: int | str) -> None:
         current = self.current
@@ -274,10 +234,7 @@ class LabelSession:
 
     def _view(self, ids: Tensor) -> PoolView:
         teacher, labels = self.prepared.teacher_probabilities, self.labels
-        labeled, y = (
-            torch.tensor(list(labels), dtype=torch.int64),
-            torch.tensor(list(labels.values()), dtype=torch.int64),
-        )
+        labeled, y = (torch.tensor(list(part), dtype=torch.int64) for part in (labels, labels.values()))
         if self._output is None:  # the teacher stands in for both heads
             logits = teacher.clamp_min(1e-12).log()
             output = StudentOutput(logits, logits, self.prepared.embeddings.cpu())
@@ -294,44 +251,26 @@ class LabelSession:
         self._output = (train, train.probabilities(**self._mix))
         return test
 
-    def _relative(self, id: int) -> str:
-        if isinstance(self.task, FolderTask):
-            return self.task.files[id].relative_to(self.task.root).as_posix()
-        return str(id)
-
     def _identity(self) -> dict[str, object]:
         return {"images": self.task.train.fingerprint, "class_names": list(self.task.class_names), "seed": self.seed}
 
     def _save(self) -> None:
-        names = self.task.class_names
-        rows = [(a.id, self._relative(a.id), names[a.answer] if isinstance(a.answer, int) else f"({a.answer})", a.batch)
-                for a in self.answers]  # fmt: skip
-        write_atomic(self.folder / "answers.csv", _csv([_COLUMNS, *rows]))
         state = {"identity": self._identity(), "batch": self._batch, "queue": self._queue}
-        write_atomic(self.folder / "session.json", json.dumps(state, indent=1, ensure_ascii=False))
+        files.write_session(self.folder, self.task, state, self.answers)
 
     def _open(self) -> None:
         """Continue what lies in the folder, or start it."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "session.json").exists():
-                self._save()
-                return
-            state = json.loads((self.folder / "session.json").read_text("utf-8"))
-            rows = list(csv.DictReader(io.StringIO((self.folder / "answers.csv").read_text("utf-8"))))
-            found = [Answer(int(r["id"]), self._parse(r["answer"]), int(r["batch"])) for r in rows]
-        except (OSError, ValueError, KeyError) as error:
-            raise RunFolderError(f"The session in {self.folder} cannot be read ({error}); mend or move it.") from error
+        found = files.read_session(self.folder, self.task)
+        if found is None:
+            self._save()
+            return
+        state, answers = found
         if state["identity"] != self._identity():
             raise RunFolderError(f"{self.folder} belongs to other images, classes or another seed; use a new folder.")
-        self.answers, self._queue, self._batch = found, state["queue"], state["batch"]
+        self.answers, self._queue, self._batch = answers, state["queue"], state["batch"]
         if (self.folder / "student").exists():
             self._student = load_student(self.folder / "student", class_names=self.task.class_names)
             self._predict(self._student.student.to(self.prepared.device))
-
-    def _parse(self, text: str) -> int | str:
-        names = self.task.class_names
-        return names.index(text) if text in names else text.strip("()")
 
 
 def simulate(session: LabelSession, truth: Tensor, labels: int) -> Iterator[Trained]:
@@ -364,9 +303,3 @@ def label_folder(
     if len(task.class_names) < 2:
         raise DataError(f"Labelling needs two classes or more, but got {task.class_names}; give class_names.")
     return LabelSession(task, folder or task.root / ".labels", **options)  # type: ignore[arg-type]
-
-
-def _csv(rows: list[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +22,13 @@ from activekd_lab.data import check_task
 from activekd_lab.data.pool import Pool, initial_ids
 from activekd_lab.data.prompts import build_prompts
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError
-from activekd_lab.geometry import coverage_curve
-from activekd_lab.mixing import mixing_data
 from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
 from activekd_lab.rng import generator
+from activekd_lab.rounds import measure_round, pool_view, training_plan, tuned_mixing
 from activekd_lab.selectors import PoolView, resolve, select
 from activekd_lab.student import DualHeadStudent, StudentOutput
-from activekd_lab.training import History, TrainingPlan, fit
+from activekd_lab.training import History, fit
 from activekd_lab.training_options import make_accelerator
 
 Progress = Callable[[str], None]
@@ -84,10 +83,11 @@ class ActiveRun:
 
     def _prepare(self) -> Prepared:
         """Prepare what rounds share; of several processes the first fills the caches."""
-        if self._accelerator is None:
+        with self._first_process_first():
             return prepare(self.config, self._say)
-        with self._accelerator.main_process_first():
-            return prepare(self.config, self._say)
+
+    def _first_process_first(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._accelerator is None else self._accelerator.main_process_first()
 
     def _check_budget(self) -> None:
         config, task = self.config, self.prepared.task
@@ -101,11 +101,8 @@ class ActiveRun:
     def _open(self, store: str | Path | None) -> RunFolder | None:
         if store is None:
             return None
-        folder = Path(store).expanduser() / self.config.run_name
-        if self._accelerator is None:
-            return RunFolder(folder, self.config.identity(), self._header())
-        with self._accelerator.main_process_first():
-            return RunFolder(folder, self.config.identity(), self._header())
+        with self._first_process_first():
+            return RunFolder(Path(store).expanduser() / self.config.run_name, self.config.identity(), self._header())
 
     def _header(self) -> dict[str, object]:
         return {
@@ -139,7 +136,6 @@ class ActiveRun:
 
     def _round(self, index: int) -> RoundRecord:
         seconds: dict[str, float] = {}
-        labels_used = self.pool.labeled_ids
         with _timed(seconds, "train"):
             self._refit_teacher(index)
             student, history = self._train(index)
@@ -150,7 +146,16 @@ class ActiveRun:
         with _timed(seconds, "select"):
             picks = self._select(index)
         with _timed(seconds, "measure"):
-            record = self._measure(index, test_output, probabilities[labels_used], picks, history)
+            record = measure_round(
+                index,
+                self.view,
+                picks,
+                test_output,
+                self.prepared.task.test.labels,
+                labels=len(self.pool.ledger),
+                loss=history.final_loss,
+                **self.mixing,
+            )
         self.student = student
         return self._keep(replace(record, seconds=seconds), probabilities)
 
@@ -187,23 +192,13 @@ class ActiveRun:
 
     def _mixed(self, output: StudentOutput, index: int) -> Tensor:
         """Return the mixed probabilities of the whole training split, (N, C), or stop the run."""
-        self.mixing = self._tuned_mixing(output)
+        ids, labels = self.pool.validation
+        self.mixing = tuned_mixing(self.config, output[ids], labels)
         probabilities = output.probabilities(**self.mixing)
         bad = (~probabilities.isfinite().all(1)).nonzero().flatten()
         if len(bad):
             raise NonFiniteError(f"Round {index}: the probabilities of ids {bad[:5].tolist()} are not finite.")
         return probabilities
-
-    def _tuned_mixing(self, output: StudentOutput) -> dict[str, float]:
-        """Return the mix of the two heads: the configured one, or the best on the validation labels."""
-        ids, labels = self.pool.validation
-        if len(ids) == 0:
-            return {"ce_weight": self.config.ce_weight, "kd_temperature": self.config.kd_temperature}
-        held_out = output[ids]
-        ce_weight, kd_temperature, _ = mixing_data(
-            held_out.ce_logits.numpy(), held_out.kd_logits.numpy(), labels.numpy()
-        ).best
-        return {"ce_weight": ce_weight, "kd_temperature": kd_temperature}
 
     def _make_view(self, index: int, output: StudentOutput, probabilities: Tensor) -> PoolView:
         pool = self.pool
@@ -223,31 +218,6 @@ class ActiveRun:
         assert self.view is not None
         g = generator(self.config.seed, "select", index)
         return select(self.config.selector, self.view, self.budget, generator=g, **self.config.selector_options)
-
-    def _measure(
-        self, index: int, test: StudentOutput, centers: Tensor, picks: Tensor, history: History
-    ) -> RoundRecord:
-        view, task = self.view, self.prepared.task
-        assert view is not None
-        predicted = test.probabilities(**self.mixing).argmax(1)
-        correct = (predicted == task.test.labels).float()
-        radii, mean_distance = _coverage(view, centers, picks)
-        return RoundRecord(
-            round=index,
-            labels=len(self.pool.ledger),
-            accuracy=float(correct.mean()),
-            ce_accuracy=float((test.ce_logits.argmax(1) == task.test.labels).float().mean()),
-            kd_accuracy=float((test.kd_logits.argmax(1) == task.test.labels).float().mean()),
-            class_accuracy=_class_means(correct, task.test.labels, task.num_classes),
-            classes_covered=len(self.pool.labeled_labels.unique()),
-            covering_radius=radii[0],
-            mean_distance=mean_distance,
-            picks=tuple(picks.tolist()),
-            pick_radii=tuple(radii) if len(picks) else (),
-            loss=history.final_loss,
-            ce_weight=self.mixing["ce_weight"],
-            kd_temperature=self.mixing["kd_temperature"],
-        )
 
     def _keep(self, record: RoundRecord, probabilities: Tensor) -> RoundRecord:
         """Store the round: first what it bought, then its predictions, then the record that declares it finished."""
@@ -314,36 +284,6 @@ def run(
     return active.result()
 
 
-def pool_view(
-    output: StudentOutput,
-    probabilities: Tensor,
-    teacher: Tensor,
-    ids: Tensor,
-    labeled: Tensor,
-    labels: Tensor,
-    *,
-    round: int,
-) -> PoolView:
-    """Return what a selector may see: rows of the (N, …) outputs on the training split, by id."""
-    ce, kd = output.ce_logits.softmax(1), output.kd_logits.softmax(1)
-    return PoolView(
-        ids=ids,
-        probabilities=probabilities[ids],
-        features=output.features[ids],
-        labeled_ids=labeled,
-        labeled_labels=labels,
-        labeled_probabilities=probabilities[labeled],
-        labeled_features=output.features[labeled],
-        teacher_probabilities=teacher[ids],
-        ce_probabilities=ce[ids],
-        kd_probabilities=kd[ids],
-        labeled_teacher_probabilities=teacher[labeled],
-        labeled_ce_probabilities=ce[labeled],
-        labeled_kd_probabilities=kd[labeled],
-        round=round,
-    )
-
-
 def check_names(config: RunConfig) -> None:
     """Refuse unknown names, options and templates before anything is loaded."""
     check_task(config.task, dict(config.task_options))
@@ -351,41 +291,6 @@ def check_names(config: RunConfig) -> None:
         build_prompts(("a class",), config.templates)
     selector = resolve(config.selector)
     selector.check_options(dict(config.selector_options))
-
-
-def training_plan(config: RunConfig, labels: int) -> TrainingPlan:
-    """Return the training of a round with `labels` labels."""
-    ce_share = {"dho": config.ce_share, "single_head": config.ce_share, "ce": 1.0, "kd": 0.0}[config.method]
-    return TrainingPlan(
-        steps=config.training_steps(labels),
-        batch_labeled=config.batch_labeled,
-        batch_unlabeled=config.batch_unlabeled,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        warmup=config.warmup,
-        temperature=config.temperature,
-        ce_share=ce_share,
-        distill=config.method != "ce",
-        precision=config.precision,
-        clip_norm=config.clip_norm,
-        ema=config.ema,
-        deterministic=config.deterministic,
-    )
-
-
-def _class_means(correct: Tensor, labels: Tensor, num_classes: int) -> tuple[float, ...]:
-    hits = torch.bincount(labels, weights=correct, minlength=num_classes)
-    return tuple((hits / torch.bincount(labels, minlength=num_classes).clamp_min(1)).tolist())
-
-
-def _coverage(view: PoolView, centers: Tensor, picks: Tensor) -> tuple[list[float], float]:
-    """Return the covering radius before and after each pick, and the mean distance before any."""
-    if len(view) == 0:
-        return [0.0], 0.0
-    picked = view.probabilities[torch.searchsorted(view.ids, picks)]
-    counts = range(len(centers), len(centers) + len(picks) + 1)
-    curve = coverage_curve(view.probabilities, torch.cat([centers, picked]), counts)
-    return curve.radii, curve.means[0]
 
 
 @contextmanager

@@ -21,7 +21,8 @@ TABLE: dict[str, set[str]] = {
     "_version": set(),
     "config": {"errors"},
     "rng": {"errors"},
-    "results": {"errors"},
+    "records": {"errors"},
+    "results": {"errors", "records"},
     "stats": {"errors", "results"},
     "data": BASE,  # pool.py keeps its ledger in results.Label
     "teacher": DATA,
@@ -39,25 +40,16 @@ TABLE: dict[str, set[str]] = {
     "geometry": {"errors", "rng"},
     "bias": {"errors", "rng"},
     "bench": DATA
-    | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "widgets"}
+    | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "rounds", "widgets"}
     | {"student", "prepare", "gradients"},
     "view_cache": DATA | {"teacher", "student"},
     "prepare": DATA | {"backbones", "view_cache", "teacher", "fewshot", "student", "losses", "training"},
+    "rounds": BASE | {"geometry", "mixing", "selectors", "student", "training"},
     "loop": DATA
-    | {
-        "teacher",
-        "fewshot",
-        "student",
-        "losses",
-        "training",
-        "training_options",
-        "prepare",
-        "selectors",
-        "geometry",
-        "mixing",
-        "checkpoint",
-    },
-    "labeling": DATA | {"checkpoint", "loop", "prepare", "selectors", "student", "training"},
+    | {"checkpoint", "fewshot", "losses", "prepare", "rounds", "selectors", "student", "teacher", "training"}
+    | {"training_options"},
+    "label_files": DATA,
+    "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
     "sweep": {"errors", "config", "results", "loop"},
     "plots": {"errors", "results", "stats", "mixing"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},

@@ -16,9 +16,9 @@ from activekd_lab.bench.teacher import BenchTable
 from activekd_lab.config import Method, RunConfig
 from activekd_lab.data.pool import initial_ids
 from activekd_lab.gradients import ConflictLog
-from activekd_lab.loop import training_plan
 from activekd_lab.prepare import Prepared, prepare, resolve_backbone
 from activekd_lab.rng import generator
+from activekd_lab.rounds import training_plan
 from activekd_lab.training import fit
 
 SHOTS = (1, 2, 4, 8, 16)

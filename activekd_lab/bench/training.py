@@ -22,9 +22,9 @@ from torchvision.transforms import v2
 from activekd_lab.bench.teacher import BenchTable
 from activekd_lab.config import RunConfig
 from activekd_lab.data.pool import initial_ids
-from activekd_lab.loop import training_plan
 from activekd_lab.prepare import Prepared, prepare, resolve_backbone
 from activekd_lab.rng import generator
+from activekd_lab.rounds import training_plan
 from activekd_lab.student import DualHeadStudent, StudentOutput
 from activekd_lab.training import Inputs, fit
 from activekd_lab.view_cache import CachedViewInputs
