@@ -31,7 +31,7 @@ _HOME = {  # public name -> the module that holds it
     "list_selectors": "activekd_lab.selectors",
     "k_center_greedy": "activekd_lab.selectors",
 }
-_MODULES = ("plots", "widgets", "losses", "errors", "geometry")
+_MODULES = ("plots", "widgets", "losses", "errors", "geometry", "checks")
 
 __all__ = [
     "CLAP",
@@ -42,6 +42,7 @@ __all__ = [
     "RunConfig",
     "TipAdapter",
     "__version__",
+    "checks",
     "errors",
     "export_onnx",
     "geometry",
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from activekd_lab import errors, geometry, losses, plots, widgets
+    from activekd_lab import checks, errors, geometry, losses, plots, widgets
     from activekd_lab.checkpoint import load_student
     from activekd_lab.config import RunConfig
     from activekd_lab.data import FolderTask, list_tasks, load_task

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from activekd_lab.cli_data import data
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
+from activekd_lab.cli_grade import grade
 from activekd_lab.cli_label import label
 from activekd_lab.cli_output import Reporter, print_registry, print_table, print_tables
 from activekd_lab.config import RunConfig
@@ -289,6 +290,7 @@ def lab(
 
 app.command()(with_config_flags(run))
 app.command()(label)
+app.command()(grade)
 
 if __name__ == "__main__":
     main()

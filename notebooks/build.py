@@ -1,13 +1,18 @@
 """Make the .ipynb files from `src/*.py`: `python notebooks/build.py`, or `--check` to only compare.
 
-The sources are py:percent. The notebooks carry no outputs, and a cell's id comes from its text, so that the same source
-gives the same file and a small change a small diff.
+The sources are py:percent. Each gives the student's notebook, where `raise NotImplementedError` stands for the lines of
+an exercise between BEGIN SOLUTION and END SOLUTION, and the same with those lines in `instructor/`. The notebooks carry
+no outputs, and a cell's id comes from its text: the same source gives the same file, a small change a small diff.
+
+Slides come from the cells' tags slide, subslide, fragment, skip and notes. A cell without one is placed by what it is:
+a heading begins a slide, other text one below it, code stays with its text, and settings are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +24,9 @@ _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+SLIDE_TYPES = ("slide", "subslide", "fragment", "skip", "notes")
+STUB = r'\g<indent>raise NotImplementedError("your turn")\n'
+_SOLUTION = re.compile(r"(?P<indent> *)### BEGIN SOLUTION\n(?P<lines>.*?) *### END SOLUTION(\n|$)", re.DOTALL)
 
 
 def sources() -> list[Path]:
@@ -26,21 +34,38 @@ def sources() -> list[Path]:
     return sorted((FOLDER / "src").glob("*.py"))
 
 
-def target(source: Path) -> Path:
-    """Return the notebook that belongs to a source."""
-    return FOLDER / f"{source.stem}.ipynb"
+def targets(source: Path) -> dict[Path, bool]:
+    """Return the notebooks that belong to a source, and for each whether it shows the solutions."""
+    return {FOLDER / f"{source.stem}.ipynb": False, FOLDER / "instructor" / f"{source.stem}.ipynb": True}
 
 
-def build(source: Path) -> str:
-    """Return a source's notebook as the text of its file."""
+def build(source: Path, *, solutions: bool) -> str:
+    """Return a source's notebook as the text of its file, with the exercises' solutions or with stubs."""
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(_METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     taken: set[str] = set()
     for cell in notebook.cells:
         cell.id = _unused_id(cell.source, taken)
+        cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on blank lines in the source
+        cell.metadata["slideshow"] = {"slide_type": slide_type(cell)}
+        if "exercise" in cell.metadata.get("tags", []):
+            cell.source = _SOLUTION.sub(r"\g<lines>" if solutions else STUB, cell.source).rstrip()
     nbformat.validate(notebook)
     return str(nbformat.writes(notebook)) + "\n"
+
+
+def slide_type(cell: nbformat.NotebookNode) -> str:
+    """Return where a cell stands in the slides, as nbconvert names it; "-" continues what came before."""
+    tags = cell.metadata.get("tags", [])
+    for kind in SLIDE_TYPES:
+        if kind in tags:
+            return kind
+    if cell.cell_type == "code":
+        return "skip" if "parameters" in tags or "notebooks." in cell.source else "-"
+    if cell.source.startswith(("# ", "## ")):
+        return "skip" if cell.source.startswith("## Settings") else "slide"
+    return "subslide"
 
 
 def _unused_id(text: str, taken: set[str]) -> str:
@@ -51,10 +76,16 @@ def _unused_id(text: str, taken: set[str]) -> str:
     return digest
 
 
+def built() -> dict[Path, str]:
+    """Return every notebook's path and the text that its source gives."""
+    found = [(path, source, shown) for source in sources() for path, shown in targets(source).items()]
+    return {path: build(source, solutions=shown) for path, source, shown in found}
+
+
 def drifted() -> list[Path]:
     """Return the notebooks that differ from what their source gives, and those without a source."""
-    expected = {target(source): build(source) for source in sources()}
-    strangers = set(FOLDER.glob("*.ipynb")) - expected.keys()
+    expected = built()
+    strangers = {*FOLDER.glob("*.ipynb"), *FOLDER.glob("instructor/*.ipynb")} - expected.keys()
     return sorted(strangers | {p for p, text in expected.items() if not p.exists() or p.read_text("utf-8") != text})
 
 
@@ -63,12 +94,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook differs")
     if parser.parse_args().check:
-        for path in drifted():
+        found = drifted()
+        for path in found:
             print(f"{path} differs from its source; run: python notebooks/build.py")
-        return int(bool(drifted()))
-    for source in sources():
-        target(source).write_text(build(source), encoding="utf-8")
-        print(target(source))
+        return int(bool(found))
+    for path, text in built().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path)
     return 0
 
 

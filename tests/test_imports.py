@@ -61,6 +61,8 @@ TABLE: dict[str, set[str]] = {
         "mixing",
         "selectors",
     },  # the runner that others may replace
+    "checks": {"errors", "data", "teacher", "student", "losses", "selectors", "geometry", "bias", "stats", "mixing"},
+    "grading": {"errors", "checks"},
     "notebooks": BASE | {"teacher"},  # the device it will run on
     "demo": {"errors", "config", "results", "data", "loop", "sweep", "plots"},
     "lab": {"errors"},
@@ -69,10 +71,12 @@ TABLE: dict[str, set[str]] = {
     "cli_output": set(),
     "cli_flags": {"errors", "config"},
     "cli_data": {"cli_output", "data"},
+    "cli_grade": {"cli_flags", "cli_output", "errors", "grading"},
     "cli_label": {"cli_output", "errors", "labeling"},
     "cli": {
         "cli_flags",
         "cli_data",
+        "cli_grade",
         "cli_label",
         "cli_output",
         "errors",
@@ -179,6 +183,7 @@ def _loaded_after(statement: str) -> list[str]:
         ("import activekd_lab as akd; akd.RunConfig()", []),
         ("import activekd_lab.results, activekd_lab.cli", []),
         ("import activekd_lab.plots, activekd_lab.widgets", []),
+        ("from activekd_lab.checks import names; names()", []),
         ("import torch, activekd_lab", ["torch"]),  # the probe sees what is there
     ],
 )

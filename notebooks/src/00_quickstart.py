@@ -79,6 +79,57 @@ truth = pool.labels.bincount(minlength=data.num_classes)
 for c in (answers - truth).topk(5).indices.tolist():
     print(f"{names[c]:24} answered for {answers[c]:4d} images, true for {truth[c]:4d}")
 
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 1 — accuracy
+#
+# Write the number that all curves below show: the share of images whose most probable class is the true one. **Predict
+# first**: is the mean probability of the true class the same number, a smaller or a larger one?
+#
+# <details><summary>Hint</summary>
+#
+# `probabilities.argmax(1)` gives one class a row; comparing it with `labels` gives one True or False a row.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def accuracy(probabilities, labels):
+    """Return the share of right answers, a float in [0, 1], from (N, C) probabilities and (N,) true classes."""
+    ### BEGIN SOLUTION
+    right = probabilities.argmax(1) == labels
+    return float(right.float().mean())
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("00.accuracy", accuracy)
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — which answers come too often?
+#
+# The table above comes from one number a class: how often it is answered, minus how often it is true. **Predict
+# first**: what do these numbers sum to, whatever the teacher?
+#
+# <details><summary>Hint</summary>
+#
+# `classes.bincount(minlength=C)` counts each class, those that never occur included.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def surplus(probabilities, labels):
+    """Return (C,) answers minus true images of each class, from (N, C) probabilities and (N,) true classes."""
+    ### BEGIN SOLUTION
+    classes = probabilities.shape[1]
+    answered = probabilities.argmax(1).bincount(minlength=classes)
+    return answered - labels.bincount(minlength=classes)
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("00.surplus", surplus)
+
 # %% [markdown]
 # The errors have structure: they are not spread evenly, a few answers attract images that belong elsewhere. The
 # ActiveKD paper calls this **structured prediction bias**, and makes use of it.

@@ -30,13 +30,16 @@ def test_a_changed_source_a_changed_notebook_and_a_stranger_are_seen(copied):
     source, *_ = copied.sources()
     source.write_text(source.read_text("utf-8") + "\n# %%\n1 + 1\n", "utf-8")
     (copied.FOLDER / "stray.ipynb").write_text("{}")
-    assert copied.drifted() == [copied.target(source), copied.FOLDER / "stray.ipynb"]
-    copied.target(source).write_text(copied.build(source), "utf-8")
-    assert copied.drifted() == [copied.FOLDER / "stray.ipynb"]
+    strangers = [copied.FOLDER / "instructor" / "stray.ipynb", copied.FOLDER / "stray.ipynb"]
+    strangers[0].write_text("{}")
+    assert copied.drifted() == sorted([*copied.targets(source), *strangers])
+    for path, shown in copied.targets(source).items():
+        path.write_text(copied.build(source, solutions=shown), "utf-8")
+    assert copied.drifted() == strangers
 
 
 def test_check_exits_with_one_and_names_the_notebook(copied, monkeypatch, capsys):
-    notebook = copied.target(copied.sources()[0])
+    notebook = next(iter(copied.targets(copied.sources()[0])))
     notebook.write_text(notebook.read_text("utf-8").replace("print", "prnt"), "utf-8")
     monkeypatch.setattr(sys, "argv", ["build.py", "--check"])
     assert copied.main() == 1
@@ -46,9 +49,55 @@ def test_check_exits_with_one_and_names_the_notebook(copied, monkeypatch, capsys
 def test_the_same_cell_twice_gets_two_ids_and_building_twice_gives_the_same(copied, tmp_path):
     source = tmp_path / "twice.py"
     source.write_text("# %%\n1 + 1\n\n# %%\n1 + 1\n")
-    cells = nbformat.reads(copied.build(source), as_version=4).cells
+    cells = nbformat.reads(copied.build(source, solutions=False), as_version=4).cells
     assert cells[0].id != cells[1].id
-    assert copied.build(source) == copied.build(source)
+    assert copied.build(source, solutions=False) == copied.build(source, solutions=False)
+
+
+EXERCISE = """# %% tags=["exercise"]
+def half(x):
+    \"\"\"Return half of x.\"\"\"
+    ### BEGIN SOLUTION
+    y = x / 2
+    return y
+    ### END SOLUTION
+
+# %%
+x = 1  ### BEGIN SOLUTION
+"""
+
+
+def test_a_student_sees_a_stub_and_an_instructor_the_solution(copied, tmp_path):
+    (tmp_path / "half.py").write_text(EXERCISE)
+    head = 'def half(x):\n    """Return half of x."""\n'
+    student, instructor = (
+        nbformat.reads(copied.build(tmp_path / "half.py", solutions=shown), as_version=4).cells
+        for shown in (False, True)
+    )
+    assert student[0].source == head + '    raise NotImplementedError("your turn")'
+    assert instructor[0].source == head + "    y = x / 2\n    return y"
+    assert student[0].id == instructor[0].id
+    assert student[1] == instructor[1], "only exercise cells hold solutions"
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("# %% [markdown]\n# # Title", "slide"),
+        ("# %% [markdown]\n# ## Part\n# text", "slide"),
+        ("# %% [markdown]\n# ## Settings", "skip"),
+        ("# %% [markdown]\n# text", "subslide"),
+        ('# %% [markdown] tags=["notes"]\n# ## For the teacher', "notes"),
+        ("# %%\n1 + 1", "-"),
+        ('# %% tags=["fragment"]\n1 + 1', "fragment"),
+        ('# %% tags=["parameters"]\nrounds: int = 1', "skip"),
+        ("# %%\nnotebooks.start()", "skip"),
+    ],
+)
+def test_a_cell_is_placed_in_the_slides_by_its_tag_or_by_what_it_is(copied, tmp_path, cell, expected):
+    (tmp_path / "slides.py").write_text(cell + "\n")
+    found = nbformat.reads(copied.build(tmp_path / "slides.py", solutions=False), as_version=4)
+    assert found.cells[0].metadata.slideshow.slide_type == expected
 
 
 def test_cells_are_short_and_carry_no_output(notebook):
@@ -62,6 +111,8 @@ def test_cells_are_short_and_carry_no_output(notebook):
 def test_there_is_no_logic_in_the_cells(notebook):
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While, ast.Try)
     for cell in _code(notebook):
+        if "exercise" in _tags(cell):
+            continue  # see test_exercises
         assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, kinds)], cell.source
 
 
@@ -76,7 +127,7 @@ def test_header_and_footer_have_the_agreed_parts(notebook):
 
 
 def test_parameters_are_builtin_types_with_help_and_a_profile(notebook):
-    (cell,) = [cell for cell in _code(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    (cell,) = [cell for cell in _code(notebook) if "parameters" in _tags(cell)]
     found = declarations(cell.source)
     assert len(found) == len(cell.source.splitlines()), "every line is a parameter"
     assert all(parameter.help for parameter in found)
@@ -96,6 +147,10 @@ def _read(notebook):
 
 def _code(notebook):
     return [cell for cell in _read(notebook).cells if cell.cell_type == "code"]
+
+
+def _tags(cell):
+    return cell.metadata.get("tags", [])
 
 
 def _points(text, heading):

@@ -1,0 +1,46 @@
+"""Checks of 00_quickstart: how good are predictions, and which answers come too often."""
+
+from __future__ import annotations
+
+from activekd_lab.checks.base import Function, Wrong, call, close, register, same, tensor_like
+
+
+@register("00.accuracy")
+def accuracy(function: Function) -> str:
+    """Check the share of images whose most probable class is the true one."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    rows = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.5, 0.1, 0.4], [0.1, 0.2, 0.7], [0.2, 0.7, 0.1]])
+    labels = torch.tensor([0, 1, 2, 2, 0])
+    found = tensor_like(call(function, rows, labels), (), "one number")
+    if close(found, 3):
+        raise Wrong("This counts the right answers; accuracy is their share of all images.")
+    if close(found, 60):
+        raise Wrong("This is a percentage; inside the library an accuracy is a fraction between 0 and 1.")
+    if close(found, 0.4):
+        raise Wrong("This is the share of wrong answers; accuracy is the share of right ones.")
+    if close(found, float(rows[torch.arange(5), labels].mean())):
+        raise Wrong("This is the mean probability of the true class. Accuracy only asks which class is on top: argmax.")
+    same(found, 0.6, "the accuracy of five rows, three of them right,")
+    return "Right: argmax gives the answer of each row, and the mean of right-or-wrong is a fraction."
+
+
+@register("00.surplus")
+def surplus(function: Function) -> str:
+    """Check how often each class is answered beyond how often it is true."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    rows = torch.tensor([[0.7, 0.2, 0.0, 0.1], [0.6, 0.1, 0.1, 0.2], [0.4, 0.3, 0.2, 0.1], [0.1, 0.8, 0.1, 0.0]])
+    labels, expected = torch.tensor([0, 2, 2, 1]), torch.tensor([2.0, 0.0, -2.0, 0.0])
+    answer = call(function, rows, labels)
+    if getattr(answer, "shape", None) == (3,):
+        raise Wrong(
+            "Three numbers for four classes: one that is never answered still counts. See bincount's minlength."
+        )
+    found = tensor_like(answer, (4,), "one number a class")
+    if close(found, -expected):
+        raise Wrong("The sign is turned: a class that is answered too often should have a positive surplus.")
+    if close(found, torch.tensor([3.0, 1.0, 0.0, 0.0])):
+        raise Wrong("This counts the answers; subtract how often each class is true.")
+    same(found, expected, "the surplus of four classes")
+    return "Right: a positive surplus marks a class that attracts images of other classes."

@@ -1,0 +1,41 @@
+"""Wrong solutions of 00_quickstart get the sentence that helps."""
+
+import pytest
+
+from activekd_lab.checks import check
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda p, y: (p.argmax(1) == y).sum(), "counts the right answers"),
+        (lambda p, y: 100 * (p.argmax(1) == y).float().mean(), "percentage"),
+        (lambda p, y: (p.argmax(1) != y).float().mean(), "share of wrong answers"),
+        (lambda p, y: p[range(5), y].mean(), "mean probability of the true class"),
+        (lambda p, y: p.argmax(1) == y, "Expected shape (), one number"),
+        (lambda p, y: 0.5, "should give 0.6, but got 0.5"),
+    ],
+)
+def test_accuracy(function, message):
+    found = check("00.accuracy", function)
+    assert found.status == "failed"
+    assert message in found.message
+
+
+def answers(p):
+    return p.argmax(1).bincount(minlength=4)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda p, y: y.bincount(minlength=4) - answers(p), "sign"),
+        (lambda p, y: answers(p), "counts the answers"),
+        (lambda p, y: p.mean(0), "should give 2"),
+        (lambda p, y: y.bincount(), "minlength"),
+    ],
+)
+def test_surplus(function, message):
+    found = check("00.surplus", function)
+    assert found.status == "failed"
+    assert message in found.message

@@ -1,0 +1,46 @@
+"""Every exercise has the agreed form; solutions pass their checks, and stubs are not started."""
+
+import ast
+
+import nbformat
+import pytest
+
+from activekd_lab.checks import names
+from activekd_lab.grading import grade, read_exercises
+
+
+def test_an_exercise_is_a_text_a_function_and_its_check(notebook):
+    cells = nbformat.read(notebook, as_version=4).cells
+    found = [i for i, cell in enumerate(cells) if "exercise" in cell.metadata.get("tags", [])]
+    for number, i in enumerate(found, start=1):
+        text, cell, checked = cells[i - 1 : i + 2]
+        assert "exercise-text" in text.metadata.tags
+        assert text.source.startswith(f"### Exercise {number} — ")
+        assert "**Predict first**" in text.source.replace("\n", " ")
+        (function,) = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+        assert ast.get_docstring(function)
+        assert cell.source.endswith('    raise NotImplementedError("your turn")')
+        name = f'"{notebook.stem[:2]}.{function.name}"'
+        assert checked.source == f"akd.checks.check({name}, {function.name})"
+
+
+def test_there_are_two_to_four_exercises_and_a_check_for_each(notebook):
+    number = notebook.stem[:2]
+    expected = [name for name in names() if name.startswith(f"{number}.")]
+    if not expected:
+        pytest.skip(f"{notebook.stem} has no exercises yet")
+    assert sorted(e.name for e in read_exercises(notebook) if e.source) == expected
+    assert 2 <= len(expected) <= 4
+
+
+def test_the_check_of_no_notebook_is_not_kept(builder):
+    numbers = {path.stem[:2] for path in builder.sources()}
+    assert {name[:2] for name in names()} <= numbers
+
+
+@pytest.mark.parametrize(("folder", "status"), [("instructor", "passed"), (".", "not started")])
+def test_solutions_pass_and_stubs_are_not_started(notebook, folder, status):
+    if not any(name.startswith(f"{notebook.stem[:2]}.") for name in names()):
+        pytest.skip(f"{notebook.stem} has no exercises yet")
+    found = grade(notebook.parent / folder / notebook.name, seconds=60)
+    assert [g.result.message for g in found if g.result.status != status] == []

@@ -1,0 +1,104 @@
+"""A learner's notebook is graded exercise by exercise: solved, half solved, untouched, broken, endless."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from activekd_lab.errors import DataError, SettingError
+from activekd_lab.grading import grade, read_exercises
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+STUDENT, INSTRUCTOR = NOTEBOOKS / "00_quickstart.ipynb", NOTEBOOKS / "instructor" / "00_quickstart.ipynb"
+COMMAND = [sys.executable, "-m", "activekd_lab.cli", "grade"]
+
+
+@pytest.fixture
+def handed_in(tmp_path):
+    """Return a function that writes the student's notebook with some exercise cells replaced; None deletes the cell."""
+
+    def write(**sources):
+        notebook = nbformat.read(STUDENT, as_version=4)
+        functions = {f"def {e.function}(": e.function for e in read_exercises(STUDENT)}
+        for cell in list(notebook.cells):
+            function = next((name for head, name in functions.items() if cell.source.startswith(head)), None)
+            if function in sources:
+                cell.source = sources[function] or ""
+                if sources[function] is None:
+                    notebook.cells.remove(cell)
+        nbformat.write(notebook, tmp_path / "handed_in.ipynb")
+        return tmp_path / "handed_in.ipynb"
+
+    return write
+
+
+def solution(function):
+    return next(e.source for e in read_exercises(INSTRUCTOR) if e.function == function)
+
+
+def statuses(grades):
+    return [(g.result.status, g.points, g.of) for g in grades]
+
+
+def test_solved_half_solved_and_untouched(handed_in):
+    assert statuses(grade(INSTRUCTOR)) == [("passed", 1, 1)] * 2
+    assert statuses(grade(STUDENT)) == [("not started", 0, 1)] * 2
+    assert statuses(grade(handed_in(surplus=solution("surplus")))) == [("not started", 0, 1), ("passed", 1, 1)]
+
+
+def test_an_endless_loop_is_stopped_and_the_next_exercise_is_graded(handed_in):
+    endless = "def accuracy(p, y):\n    while True:\n        pass"
+    first, second = grade(handed_in(accuracy=endless, surplus=solution("surplus")), seconds=2)
+    assert (first.result.status, first.points) == ("failed", 0)
+    assert "stopped after 2 seconds: look for a loop that does not end" in first.result.message
+    assert second.result.status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "message"),
+    [
+        ("import os\ndef accuracy(p, y):\n    os._exit(0)", "failed", "It ended the Python process"),
+        ("def accuracy(p, y)\n    return 1", "failed", "The cell itself raised SyntaxError"),
+        ("def accuracy(p, y):\n    return p @ y", "failed", "at line 2 of the cell (`return p @ y`)"),
+        ("def acuracy(p, y):\n    return 1", "failed", "defines no function accuracy"),
+        ("print(pool)\ndef accuracy(p, y): ...", "failed", "NameError: name 'pool' is not defined"),
+        (None, "not started", "cell is missing"),
+    ],
+)
+def test_a_broken_cell_is_named_and_costs_only_its_own_points(handed_in, source, status, message):
+    first, second = grade(handed_in(accuracy=source, surplus=solution("surplus")))
+    assert first.result.status == status
+    assert message in first.result.message
+    assert second.result.status == "passed"
+
+
+def test_deleted_exercises_still_count(tmp_path):
+    notebook = nbformat.read(STUDENT, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "00.accuracy" not in cell.source]
+    nbformat.write(notebook, tmp_path / "short.ipynb")
+    assert sorted(g.result.name for g in grade(tmp_path / "short.ipynb")) == ["00.accuracy", "00.surplus"]
+
+
+def test_the_command_prints_a_table_or_json_and_exits_with_2_on_another_file(handed_in, tmp_path):
+    half = handed_in(accuracy="def accuracy(p, y):\n    print('noise')\n    return (p.argmax(1) == y).sum()")
+    done = subprocess.run([*COMMAND, half], capture_output=True, text=True, check=True)
+    assert "This counts the right answers" in done.stdout
+    assert done.stdout.endswith("0 of 2 points\n")
+    found = json.loads(subprocess.run([*COMMAND, half, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert [e["status"] for e in found["exercises"]] == ["failed", "not started"]
+    assert (found["points"], found["of"]) == (0, 2)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), tmp_path / "other.ipynb")
+    for path, message in ((tmp_path / "other.ipynb", "no exercise of this package"), (Path(__file__), "NotJSONError")):
+        refused = subprocess.run([*COMMAND, path], capture_output=True, text=True, check=False)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert message in refused.stderr
+
+
+def test_files_and_settings_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"none\.ipynb cannot be read as a notebook \(FileNotFoundError"):
+        grade(tmp_path / "none.ipynb")
+    with pytest.raises(SettingError, match="seconds must be above 0, but got 0"):
+        grade(STUDENT, seconds=0)
