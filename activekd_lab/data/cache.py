@@ -1,28 +1,32 @@
 """Rows that are computed in chunks and cached: a kill costs one chunk, a damaged file is made again, all can be listed.
 
-A finished tensor is `<kind>/<hash of the key>.safetensors`; while it is made, its chunks lie in a folder of the same
-name that ends in `.parts`. Each file carries its key, so a file from other weights is never used.
+A finished tensor is `<kind>/<hash of the key>.safetensors`. While it is made, it grows by chunks as `.partial`, the
+beginning of that very file, so neither making nor reading it takes more memory than a chunk: it may be larger than the
+memory of the machine. Each file carries its key, so a file from other weights is never used; a lock beside it lets a
+second process wait for the first instead of doing the same work.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from activekd_lab.data.store import atomic_path, cache_dir
-from activekd_lab.errors import UnknownNameError
+from activekd_lab.data.store import cache_dir
+from activekd_lab.errors import DataError, UnknownNameError
 
-_STAMP = "activekd_lab"
+_STAMP, _LONGEST_HEADER = "activekd_lab", 100_000_000  # bytes, as safetensors itself allows
+_DTYPES = {torch.uint8: "U8", torch.bool: "BOOL", torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
 
 
 def cached_rows(
@@ -37,6 +41,8 @@ def cached_rows(
 ) -> Tensor:
     """Return (count, …) rows from the cache, or compute them chunk by chunk and store each chunk at once.
 
+    The rows are mapped from the file: they take memory only where they are read, and writing to them changes no file.
+
     Args:
         kind: folder inside the cache, for example "embeddings".
         key: all that determines the rows.
@@ -46,23 +52,24 @@ def cached_rows(
         about: what `activekd-lab cache` shows for the file.
         progress: called with (done, total) after each chunk.
 
+    Raises:
+        DataError: the disk has too little room; nothing but the first chunk was computed.
+
     Warns:
         UserWarning: a file is damaged or belongs to another key; it is named and made again.
     """
     path = rows_path(kind, key)
-    found = _read(path, key, count)
+    found = _read(path, key, count, warn=False)
     if found is not None:
         return found
-    parts = []
-    for start in range(0, count, chunk):
-        ids = range(start, min(start + chunk, count))
-        parts.append(_chunk(parts_folder(path) / f"{start:09d}.safetensors", key, ids, compute, about))
-        if progress is not None:
-            progress(ids.stop, count)
-    rows = torch.cat(parts) if parts else compute(range(0))
-    _write(path, rows, key, about)
-    shutil.rmtree(parts_folder(path), ignore_errors=True)
-    return rows
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(_lock(path)):
+        found = _read(path, key, count)  # another process may have made it meanwhile
+        if found is None:
+            _fill(path, key, count, compute, chunk, about, progress or (lambda done, total: None))
+            found = _read(path, key, count)
+    assert found is not None
+    return found
 
 
 def rows_path(kind: str, key: Mapping[str, str]) -> Path:
@@ -70,48 +77,103 @@ def rows_path(kind: str, key: Mapping[str, str]) -> Path:
     return cache_dir() / kind / f"{hashlib.sha256(_canonical(key).encode()).hexdigest()[:20]}.safetensors"
 
 
-def parts_folder(path: Path) -> Path:
-    """Return the folder of the chunks of an unfinished tensor."""
-    return path.with_suffix(".parts")
+def partial_path(path: Path) -> Path:
+    """Return the file of an unfinished tensor."""
+    return path.with_suffix(".partial")
+
+
+def _lock(path: Path) -> Path:
+    return path.with_suffix(".lock")
 
 
 def _canonical(key: Mapping[str, str]) -> str:
     return json.dumps(dict(key), sort_keys=True)
 
 
-def _chunk(path: Path, key: Mapping[str, str], ids: range, compute: Callable[[range], Tensor], about: str) -> Tensor:
-    found = _read(path, key, len(ids))
-    if found is None:
-        found = compute(ids)
-        _write(path, found, key, about)
-    return found
+def _fill(
+    path: Path,
+    key: Mapping[str, str],
+    count: int,
+    compute: Callable[[range], Tensor],
+    chunk: int,
+    about: str,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Append the missing chunks to the partial file and give it its final name."""
+    with partial_path(path).open("a+b") as file:
+        done = _continue_from(file, key, count, chunk)
+        for start in range(done, max(count, 1), chunk):
+            ids = range(start, min(start + chunk, count))
+            rows = compute(ids).contiguous()
+            if start == 0:
+                _start(file, rows, key, count, about)
+            file.write(rows.view(torch.uint8).numpy().data if rows.numel() else b"")
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave a hole that looks like rows
+            progress(ids.stop, count)
+    os.replace(partial_path(path), path)
 
 
-def _write(path: Path, rows: Tensor, key: Mapping[str, str], about: str) -> None:
-    stamp = json.dumps({"key": _canonical(key), "about": about})  # one entry: their order in the file is not fixed
-    with atomic_path(path) as temporary:
-        save_file({"tensor": rows.contiguous()}, temporary, metadata={_STAMP: stamp})
+def _start(file: BinaryIO, rows: Tensor, key: Mapping[str, str], count: int, about: str) -> None:
+    """Write the safetensors header of all `count` rows, after a look at the free space."""
+    size = count * (rows.nbytes // max(1, len(rows)))
+    free = shutil.disk_usage(Path(file.name).parent).free
+    if size > free:
+        raise DataError(
+            f"The cache needs {size / 1e9:.1f} GB for {about or file.name}, but {free / 1e9:.1f} GB are free in "
+            f"{cache_dir()}; make room or set ACTIVEKD_LAB_CACHE to another disk."
+        )
+    stamp = json.dumps({"key": _canonical(key), "about": about})
+    tensor = {"dtype": _DTYPES[rows.dtype], "shape": [count, *rows.shape[1:]], "data_offsets": [0, size]}
+    text = json.dumps({"__metadata__": {_STAMP: stamp}, "tensor": tensor}).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
 
 
-def _read(path: Path, key: Mapping[str, str], count: int) -> Tensor | None:
+def _continue_from(file: BinaryIO, key: Mapping[str, str], count: int, chunk: int) -> int:
+    """Return how many rows of a partial file are whole, cut to whole chunks; what cannot be used is thrown away."""
+    size, done = os.path.getsize(file.name), 0
+    try:
+        header, first = _header(file)
+        tensor = header["tensor"]
+        if json.loads(header["__metadata__"][_STAMP])["key"] != _canonical(key) or tensor["shape"][0] != count:
+            raise ValueError("of other rows")
+        row = tensor["data_offsets"][1] // max(1, count)
+        done = (size - first) // max(1, row * chunk) * chunk
+    except (ValueError, KeyError):
+        if size:
+            warnings.warn(f"The unfinished cache file {file.name} is damaged; starting it again.", stacklevel=5)
+    file.truncate(first + done * row if done else 0)
+    return done
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """Return a safetensors file's header and where its rows begin; ValueError if it has none."""
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError("no safetensors header")
+    return json.loads(file.read(length)), 8 + length
+
+
+def _read(path: Path, key: Mapping[str, str], count: int, *, warn: bool = True) -> Tensor | None:
     """Return the rows of a whole file of this key, or None, with a warning if there is a file that cannot be used."""
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             stamp, rows = json.loads((file.metadata() or {})[_STAMP]), file.get_tensor("tensor")
+        reason = "" if stamp["key"] == _canonical(key) and len(rows) == count else "belongs to other weights or images"
     except (SafetensorError, KeyError, ValueError, OSError):
-        warnings.warn(f"The cache file {path} is damaged; computing it again.", stacklevel=4)
-        return None
-    if stamp["key"] != _canonical(key) or len(rows) != count:
-        warnings.warn(f"The cache file {path} belongs to other weights or images; computing it again.", stacklevel=4)
-        return None
-    found: Tensor = rows
+        rows, reason = None, "is damaged"
+    if reason and warn:
+        warnings.warn(f"The cache file {path} {reason}; computing it again.", stacklevel=3)
+    found: Tensor | None = None if reason else rows
     return found
 
 
 class CacheEntry(NamedTuple):
-    """One cached file or folder of chunks: its kind, what it holds, its size in bytes, and whether it is whole."""
+    """One cached file: its kind, what it holds, its size in bytes, and whether it is whole."""
 
     kind: str
     about: str
@@ -130,7 +192,8 @@ def list_cache(kind: str | None = None) -> list[CacheEntry]:
     if kind is not None and kind not in kinds:
         raise UnknownNameError("kind of cache", kind, kinds)
     folders = [cache_dir() / name for name in kinds if kind in (None, name)]
-    entries = [_entry(path) for folder in folders for path in folder.iterdir() if _ours(path)]
+    files = (path for folder in folders for path in folder.iterdir() if path.suffix in (".safetensors", ".partial"))
+    entries = [_entry(path) for path in files]
     return sorted(entries, key=lambda entry: (-entry.size, str(entry.path)))
 
 
@@ -141,27 +204,20 @@ def clear_cache(kind: str | None = None) -> tuple[int, int]:
     """
     entries = list_cache(kind)
     for entry in entries:
-        shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink()
+        entry.path.unlink()
+        _lock(entry.path).unlink(missing_ok=True)
     return len(entries), sum(entry.size for entry in entries)
 
 
-def _ours(path: Path) -> bool:
-    return path.suffix == ".safetensors" or (path.is_dir() and path.suffix == ".parts")
-
-
 def _entry(path: Path) -> CacheEntry:
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        about = _about(files[0]) if files else ""
-        return CacheEntry(path.parent.name, about, sum(f.stat().st_size for f in files), False, path)
-    return CacheEntry(path.parent.name, _about(path), path.stat().st_size, True, path)
+    return CacheEntry(path.parent.name, _about(path), path.stat().st_size, path.suffix == ".safetensors", path)
 
 
 def _about(path: Path) -> str:
     """Return what a file says it holds; older kinds of cache say nothing."""
     try:
-        with safe_open(path, framework="pt") as file:
-            text: str = json.loads((file.metadata() or {})[_STAMP])["about"]
+        with path.open("rb") as file:
+            text: str = json.loads(_header(file)[0]["__metadata__"][_STAMP])["about"]
             return text
-    except (SafetensorError, KeyError, ValueError, OSError):
+    except (ValueError, KeyError, OSError):
         return ""

@@ -150,12 +150,13 @@ def load(name: str, root: str = "", image_size: int = 224, progress: Callable[[i
         DataError: as `locate`; or missing and unreadable images.
     """
     found = locate(name, root)
-    pixels, _ = decode_files(found.files, image_size, about=f"images of {name}", progress=progress)
+    decoded = decode_files(found.files, image_size, about=f"images of {name}", progress=progress)
     parts, start = {}, 0
     for split, rows in found.splits.items():
         labels = torch.tensor([label for _, label, _ in rows])
-        parts[split] = Split(split, pixels[start : start + len(rows)], labels)
-        start += len(rows)
+        end = start + len(rows)
+        parts[split] = Split(split, decoded.images[start:end], labels, stamp=f"{decoded.stamp} {start}:{end}")
+        start = end
     names = class_names(found.splits, found.path)
     prompts = (found.spec.template,)
     return Task(name, names, prompts, train=parts["train"], val=parts["val"], test=parts["test"])

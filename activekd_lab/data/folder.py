@@ -77,7 +77,7 @@ class FolderTask(Task):
         if not 0 <= test_share < 1:
             raise SettingError(f"test_share must lie in [0, 1), but got {test_share}.")
         listing = _read_csv(root, Path(labels), class_names) if labels else _list(root, class_names)
-        images, kept = decode_files(
+        images, kept, _ = decode_files(
             listing.files, image_size, about=f"images of {root.name}", unreadable=unreadable, progress=progress
         )
         files = [listing.files[i] for i in kept]
@@ -91,8 +91,8 @@ class FolderTask(Task):
             name=root.name,
             class_names=tuple(map(clean_class_name, listing.names)),
             templates=tuple(templates),
-            train=Split("train", images[train_ids], y[train_ids]),
-            test=Split("test", images[test], y[test]),
+            train=Split("train", _rows(images, train_ids), y[train_ids]),
+            test=Split("test", _rows(images, test.nonzero().flatten()), y[test]),
             horizontal_flip=horizontal_flip,
         )
 
@@ -203,6 +203,13 @@ def _test_mask(root: Path, files: list[Path], labels: Tensor, share: float, seed
         if c != UNKNOWN and len(ids) > 1:
             test[ids[torch.randperm(len(ids), generator=g)[: max(1, round(share * len(ids))) if share else 0]]] = True
     return test
+
+
+def _rows(images: Tensor, ids: Tensor) -> Tensor:
+    """Return images by ascending id: still mapped from the file where they lie side by side, else copied."""
+    if len(ids) and int(ids[-1] - ids[0]) == len(ids) - 1:
+        return images[int(ids[0]) : int(ids[-1]) + 1]
+    return images[ids]
 
 
 def _tell_copies(images: Tensor, files: list[Path], root: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -70,6 +71,20 @@ def is_image(path: Path) -> bool:
     return True
 
 
+class Decoded(NamedTuple):
+    """Decoded files.
+
+    Attributes:
+        images: (M, 3, size, size) uint8, mapped from the cache; with files left out, a copy in memory.
+        kept: (M) positions of the files that they come from.
+        stamp: names the pixels, for `Split`.
+    """
+
+    images: Tensor
+    kept: list[int]
+    stamp: str
+
+
 def decode_files(
     files: Sequence[Path],
     size: int,
@@ -77,7 +92,7 @@ def decode_files(
     about: str = "",
     unreadable: Unreadable = "raise",
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Tensor, list[int]]:
+) -> Decoded:
     """Decode image files once into the cache; a killed call continues, changed files are decoded again.
 
     Args:
@@ -87,18 +102,10 @@ def decode_files(
         unreadable: "raise" refuses bad files, all named; "skip" leaves them out and warns with the same text.
         progress: called with (done, total).
 
-    Returns:
-        Images (M, 3, size, size) uint8 and the positions (M) in `files` that they come from.
-
     Raises:
         DataError: files that are missing or are no readable images, each with its reason.
     """
-    missing = [p for p in files if not p.is_file()]
-    if missing:
-        shown = ", ".join(str(p) for p in missing[:3])
-        raise DataError(f"{len(missing)} of {len(files)} image files do not exist: {shown}{' …' * (len(missing) > 3)}.")
-    stamps = ";".join(f"{p}|{p.stat().st_size}|{p.stat().st_mtime_ns}" for p in files)
-    key = {"files": stamps, "size": str(size), "reader": "1"}
+    key = {"files": _stamps(files), "size": str(size), "reader": "1"}
     with ThreadPoolExecutor() as pool:
 
         def compute(ids: range) -> Tensor:
@@ -106,15 +113,36 @@ def decode_files(
             return torch.stack(rows) if rows else torch.empty(0, 3, size, size, dtype=torch.uint8)
 
         rows = cached_rows("decoded", key, len(files), compute, chunk=_CHUNK, about=about, progress=progress)
-    bad = _reasons(files, rows, size)
+
+    def is_black(ids: range) -> Tensor:
+        return rows[ids.start : ids.stop].flatten(1).amax(1) == 0
+
+    black = cached_rows("decoded-black", key, len(files), is_black, chunk=8 * _CHUNK, about=about)
+    bad, stamp = _reasons(files, black, size), repr(key)
     if not bad:
-        return rows, list(range(len(files)))
+        return Decoded(rows, list(range(len(files))), stamp)
     text = ", ".join(f"{files[i]} ({reason})" for i, reason in bad.items())
     if unreadable == "raise":
         raise DataError(f"{len(bad)} of {len(files)} files are no readable images: {text}; mend or remove them.")
     warnings.warn(f"{len(bad)} of {len(files)} files are no readable images and are left out: {text}.", stacklevel=2)
     good = [i for i in range(len(files)) if i not in bad]
-    return rows[good], good
+    return Decoded(rows[good], good, stamp)
+
+
+def _stamps(files: Sequence[Path]) -> str:
+    """Return a hash of paths, sizes and times of change; missing files are refused together."""
+    digest, missing = hashlib.sha256(), []
+    for path in files:
+        try:
+            found = path.stat()
+        except OSError:
+            missing.append(path)
+            continue
+        digest.update(f"{path}|{found.st_size}|{found.st_mtime_ns};".encode())
+    if missing:
+        shown = ", ".join(str(p) for p in missing[:3])
+        raise DataError(f"{len(missing)} of {len(files)} image files do not exist: {shown}{' …' * (len(missing) > 3)}.")
+    return digest.hexdigest()
 
 
 def _row(path: Path, size: int) -> Tensor:
@@ -125,10 +153,10 @@ def _row(path: Path, size: int) -> Tensor:
         return torch.zeros(3, size, size, dtype=torch.uint8)
 
 
-def _reasons(files: Sequence[Path], rows: Tensor, size: int) -> dict[int, str]:
+def _reasons(files: Sequence[Path], black: Tensor, size: int) -> dict[int, str]:
     """Return why rows are black: those that are no images, by position; a photograph of the night is none of them."""
     bad = {}
-    for i in (rows.flatten(1).amax(1) == 0).nonzero().flatten().tolist():
+    for i in black.nonzero().flatten().tolist():
         try:
             read_image(files[i], size)
         except BAD_FILE as error:
@@ -140,5 +168,5 @@ def exact_copies(images: Tensor) -> list[list[int]]:
     """Return groups of positions whose pixels are equal, each group ascending; single images are left out."""
     groups: dict[bytes, list[int]] = {}
     for i, image in enumerate(images):
-        groups.setdefault(image.contiguous().numpy().tobytes(), []).append(i)
+        groups.setdefault(hashlib.sha256(image.contiguous().numpy().data).digest(), []).append(i)
     return [group for group in groups.values() if len(group) > 1]

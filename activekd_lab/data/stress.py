@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ def stress(task: Task, *, imbalance: float = 0.0, label_noise: float = 0.0, stre
         train = Split(train.name, train.images[ids], train.labels[ids])
     if label_noise:
         g = generator(stress_seed, "stress", "noise")
-        train = Split(train.name, train.images, _wrong_labels(train.labels, task.num_classes, label_noise, g))
+        train = replace(train, labels=_wrong_labels(train.labels, task.num_classes, label_noise, g))
     if train is task.train:
         return task
     return Task(

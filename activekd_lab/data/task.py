@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from activekd_lab.data.cache import cached_rows
 from activekd_lab.errors import DataError, UnknownNameError
 
 
@@ -22,11 +23,13 @@ class Split:
         name: "train", "val" or "test".
         images: (N, 3, H, W) uint8, in memory or memory-mapped.
         labels: (N,) int64, the oracle, -1 where nobody knows. Active learning reads it only through `Pool.buy`.
+        stamp: names the pixels where they come from files, so that a large map is hashed once, not in every process.
     """
 
     name: str
     images: Tensor
     labels: Tensor
+    stamp: str = ""
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -48,10 +51,17 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the pixels, the key under which teachers and backbones cache what they computed."""
+        if not self.stamp:
+            return self._hash().hex()
+        key = {"stamp": self.stamp, "shape": str(tuple(self.images.shape))}
+        found = cached_rows("fingerprints", key, 8, lambda ids: torch.tensor(list(self._hash())).byte(), chunk=8)
+        return bytes(found.tolist()).hex()
+
+    def _hash(self) -> bytes:
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         for chunk in self.images.split(4096):
             digest.update(chunk.contiguous().numpy().data if len(chunk) else b"")
-        return digest.hexdigest()[:16]
+        return digest.digest()[:8]
 
 
 @dataclass(frozen=True, eq=False)
