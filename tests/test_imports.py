@@ -31,6 +31,7 @@ TABLE: dict[str, set[str]] = {
     "student": {"errors", "config", "backbones"},
     "losses": {"errors", "config", "student"},
     "mixing": {"errors"},
+    "claims": {"errors", "results"},
     "checkpoint": {"errors", "student", "data"},
     "export": {"errors", "student", "checkpoint"},
     "gradients": {"losses", "student"},
@@ -41,7 +42,7 @@ TABLE: dict[str, set[str]] = {
     "bias": {"errors", "rng"},
     "bench": DATA
     | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "rounds", "widgets"}
-    | {"student", "prepare", "gradients"},
+    | {"student", "prepare", "gradients", "claims", "mixing"},
     "view_cache": DATA | {"teacher", "student"},
     "prepare": DATA | {"backbones", "view_cache", "teacher", "fewshot", "student", "losses", "training"},
     "rounds": BASE | {"geometry", "mixing", "selectors", "student", "training"},
@@ -51,7 +52,7 @@ TABLE: dict[str, set[str]] = {
     "label_files": DATA,
     "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
     "sweep": {"errors", "config", "results", "loop"},
-    "plots": {"errors", "results", "stats", "mixing"},
+    "plots": {"errors", "results", "stats", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
     "widgets.runner": {
         "errors",

@@ -19,6 +19,7 @@ from activekd_lab.gradients import ConflictLog
 from activekd_lab.prepare import Prepared, prepare, resolve_backbone
 from activekd_lab.rng import generator
 from activekd_lab.rounds import training_plan
+from activekd_lab.student import DualHeadStudent
 from activekd_lab.training import fit
 
 SHOTS = (1, 2, 4, 8, 16)
@@ -53,11 +54,12 @@ def measure(
         prepared = prepare(config)
         for count in shots:
             say(f"{task}: {method}, {count} labels a class")
-            found += [_train(prepared, config.with_(seed=seed), count) for seed in range(seeds)]
+            found += [train(prepared, config.with_(seed=seed), count)[1] for seed in range(seeds)]
     return found
 
 
-def _train(prepared: Prepared, config: RunConfig, shots: int) -> Shot:
+def train(prepared: Prepared, config: RunConfig, shots: int) -> tuple[DualHeadStudent, Shot]:
+    """Train one student on `shots` labels a class, drawn by the seed alike for every method, and measure it."""
     task, seed = prepared.task, config.seed
     ids = initial_ids(task.train, task.num_classes, shots, generator(seed, "initial"))
     rest = torch.ones(len(task.train), dtype=torch.bool).index_fill(0, ids, False).nonzero().flatten()
@@ -76,7 +78,7 @@ def _train(prepared: Prepared, config: RunConfig, shots: int) -> Shot:
     predicted = prepared.predict(student)[1].probabilities().argmax(1)
     accuracy = float((predicted == task.test.labels).float().mean())
     curve = (tuple(log.steps), tuple(log.cosines["all"])) if log else ()
-    return Shot(config.task, config.method, shots, seed, accuracy, *curve)
+    return student, Shot(config.task, config.method, shots, seed, accuracy, *curve)
 
 
 def accuracy_table(found: Sequence[Shot]) -> BenchTable:
