@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["holds", "holds in part", "does not hold", "undecided", "not measured", "not testable here"]
 ACTIVEKD, DHO = "arXiv:2506.00910", "arXiv:2505.07675"
+_SHORT = {ACTIVEKD: "ActiveKD", DHO: "DHO"}
 _REPRODUCE = "activekd-lab reproduce {} --profile paper --out runs/{}"
 
 
@@ -188,9 +189,10 @@ def ledger(found: Sequence[Evidence]) -> pd.DataFrame:
             raise UnknownNameError("claim", item.claim, known)
     rows = [
         {
-            "paper": claim.paper,
+            "paper": _SHORT[claim.paper],
             "claim": claim.says,
             "published": claim.published or "–",
+            "number": claim.number or "–",
             "measured here": "; ".join(_text(e) for e in found if e.claim == claim.key) or "–",
             "verdict": verdict(claim, found),
             "on real data": claim.command,

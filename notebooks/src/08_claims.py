@@ -14,7 +14,7 @@
 #
 # **You need** the notebooks `02_student` and `04_activekd`. No GPU, no network.
 #
-# **Time and memory**: TIME, and MEMORY GB; the last cell prints yours.
+# **Time and memory**: on 2 CPU cores 4 minutes, less once the runs are stored, and 1.2 GB; the last cell prints yours.
 
 # %%
 import activekd_lab as akd
@@ -65,6 +65,65 @@ print(f"profile {parameters.profile}: {', '.join(tasks)}, {seeds} seeds")
 for claim in claims.CLAIMS:
     number = claim.number or "nothing that our tasks could show"
     print(f"{claim.key:13} {claim.says}\n{'':13} ↳ {number}")
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 1 — an interval over seeds
+#
+# The mean of n seeds comes with a 95% interval: mean ± t · s / √n, with s the standard deviation (divided by n − 1) and
+# t the 97.5% point of Student's distribution with n − 1 degrees of freedom. **Predict first**: three seeds gain 1, 2
+# and 6 points. Does the interval reach below zero?
+#
+# <details><summary>Hint</summary>
+#
+# `scipy.stats.t.ppf(0.975, n - 1)` gives t, `numpy.std(values, ddof=1)` gives s.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+import numpy as np
+from scipy import stats
+
+
+def interval(values):
+    """Return the (low, high) ends of the 95% interval of the mean of `values`, a list of one number a seed."""
+    ### BEGIN SOLUTION
+    n, mean = len(values), np.mean(values)
+    half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5
+    return mean - half, mean + half
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("08.interval", interval)
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — the side of a claim
+#
+# Some claims want a large number ("is more accurate"), some a small one ("costs next to nothing"). Write the rule for
+# both. **Predict first**: for how many of the claims above does a *small* number speak?
+#
+# <details><summary>Hint</summary>
+#
+# For a claim that wants a small number, the whole interval has to lie below the threshold: look at `high` then.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def side(low, high, threshold, above):
+    """Return "for", "against" or "open" for an interval; `above` says whether larger numbers speak for the claim."""
+    ### BEGIN SOLUTION
+    if low > threshold:
+        return "for" if above else "against"
+    if high < threshold:
+        return "against" if above else "for"
+    return "open"
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("08.side", side)
 
 # %% [markdown]
 # **Predict first**: pick three claims. Which verdict will each of them get on `shapes`, and on `digits`?
