@@ -1,6 +1,11 @@
-"""Papermill executes every notebook; only result.json counts as success."""
+"""Papermill executes every notebook; only result.json counts as success.
+
+Where ACTIVEKD_LAB_EXECUTED names a folder of smoke executions, STEM/STEM.ipynb beside its result.json, those are read
+instead of executing a second time; `.ci/run` does so.
+"""
 
 import json
+import os
 from pathlib import Path
 
 import nbformat
@@ -15,6 +20,9 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_quickstart.ipynb"
 
 @pytest.fixture(scope="module")
 def executed(notebook, tmp_path_factory):
+    if given := os.environ.get("ACTIVEKD_LAB_EXECUTED"):
+        folder = Path(given) / notebook.stem
+        return folder, json.loads((folder / notebooks.RESULT_FILE).read_text("utf-8"))
     folder = tmp_path_factory.mktemp(notebook.stem)
     return folder, notebooks.execute(notebook, folder, profile="smoke")
 
@@ -29,10 +37,9 @@ def test_a_smoke_run_writes_its_result(executed, notebook):
     assert found == json.loads((folder / "result.json").read_text())
 
 
-def test_widget_state_is_not_stored_and_nothing_was_printed_as_a_warning(executed, notebook):
+def test_nothing_was_printed_as_a_warning(executed, notebook):
     folder, _ = executed
     stored = nbformat.read(folder / notebook.name, as_version=4)
-    assert "widgets" not in stored.metadata
     outputs = [output for cell in stored.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
 
@@ -57,9 +64,22 @@ def test_odd_parameters_do_what_they_say(tmp_path):
     assert [r["labels"] for r in found["rounds"]] == [10, 13, 16]
 
 
-def test_a_notebook_that_ends_without_a_result_is_no_success(tmp_path):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+def written(path, source):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, tmp_path / "silent.ipynb")
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_widget_state_is_not_stored(tmp_path):
+    source = "import ipywidgets\nopen('result.json', 'w').write('{}')\nipywidgets.IntSlider()"
+    notebooks.execute(written(tmp_path / "slider.ipynb", source), tmp_path / "out")
+    stored = nbformat.read(tmp_path / "out" / "slider.ipynb", as_version=4)
+    assert "application/vnd.jupyter.widget-view+json" in stored.cells[-1].outputs[0].data
+    assert "widgets" not in stored.metadata
+
+
+def test_a_notebook_that_ends_without_a_result_is_no_success(tmp_path):
+    written(tmp_path / "silent.ipynb", "1 + 1")
     with pytest.raises(RunFolderError, match=r"silent\.ipynb ended without result\.json"):
         notebooks.execute(tmp_path / "silent.ipynb", tmp_path / "out")

@@ -17,7 +17,9 @@ def test_an_exercise_is_a_text_a_function_and_its_check(notebook):
         assert "exercise-text" in text.metadata.tags
         assert text.source.startswith(f"### Exercise {number} — ")
         assert "**Predict first**" in text.source.replace("\n", " ")
-        (function,) = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+        *imports, function = ast.parse(cell.source).body
+        assert isinstance(function, ast.FunctionDef)
+        assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
         assert ast.get_docstring(function)
         assert cell.source.endswith('    raise NotImplementedError("your turn")')
         name = f'"{notebook.stem[:2]}.{function.name}"'
