@@ -17,7 +17,7 @@ from activekd_lab.plots.maps import map_figure, pick_traces, pool_traces
 from activekd_lab.plots.projection import ProjectionName, fit_projection
 from activekd_lab.results import RunResult
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import hover_card, pick_panel, row, words
+from activekd_lab.widgets.panels import figure_widget, hover_card, pick_panel, row, stack, words
 from activekd_lab.widgets.runner import Array, Runner, run_selector, selector_names
 from activekd_lab.widgets.selection import SelectionState
 from activekd_lab.widgets.sources import array_source, check_pool, run_source
@@ -126,17 +126,15 @@ class View:
 
     def __init__(self, explorer: SelectionExplorer) -> None:
         self._explorer, self._state = explorer, explorer.state
-        self.map = go.FigureWidget(explorer.figure())
-        self.map.update_layout(
-            height=620, width=None, autosize=True, uirevision="stay", coloraxis_colorbar_title_text=""
-        )
-        self.radius = go.FigureWidget(_radius_figure())
+        figure = explorer.figure()
+        figure.update_layout(height=620, uirevision="stay", coloraxis_colorbar_title_text="")
+        self.map, self.radius = figure_widget(figure), figure_widget(_radius_figure())
         self._make_controls()
         self._draw()
         self.map.data[1].on_hover(self._on_hover)
-        side = _column([self.words, self.radius, self.card], width="300px", flex="1 1 280px")
+        side = stack(self.words, self.radius, self.card, width="300px", flex="1 1 280px")
         controls = row(self.budget, self.selector, self.round, self.color)
-        self.box = _column([controls, row(_column([self.map], flex="3 1 460px", min_width="0"), side), self.gallery])
+        self.box = stack(controls, row(stack(self.map, flex="3 1 460px", min_width="0"), side), self.gallery)
 
     def _make_controls(self) -> None:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
@@ -202,15 +200,9 @@ def _replace(old: Any, new: Any) -> None:
 
 
 def _radius_figure() -> go.Figure:
-    fig = theme.figure("", x="picks", height=230, width=300)
+    fig = theme.figure("", x="picks", height=230)
     for name, color, dash in (("covering radius", theme.VERMILLION, "solid"), ("mean distance", theme.BLUE, "dash")):
         fig.add_trace(go.Scatter(name=name, mode="lines", line=dict(color=color, dash=dash, width=2.2)))
     return fig.update_layout(
         margin=dict(l=40, r=8, t=8, b=40), legend=dict(y=1.02, yanchor="bottom"), yaxis_rangemode="tozero"
     )
-
-
-def _column(children: list[Any], **layout: str) -> Any:
-    from ipywidgets import Layout, VBox  # noqa: PLC0415  (slow import, only for a front end)
-
-    return VBox(children, layout=Layout(**layout))

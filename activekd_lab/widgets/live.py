@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import row, words
+from activekd_lab.widgets.panels import figure_widget, row, stack, words
 from activekd_lab.widgets.worker import Iterate, Worker
 
 
@@ -77,14 +77,14 @@ class LiveView:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
 
         self._live, worker = live, live.worker
-        self.curve = go.FigureWidget(live.figure())
+        self.curve = figure_widget(live.figure())
         self.run, self.pause, self.cancel = (w.Button(description=text) for text in ("Run", "Pause", "Cancel"))
         self.progress, self.words = w.IntProgress(0, 0, live.rounds + 1, description="rounds"), w.HTML()
         for button, act in ((self.run, worker.run), (self.pause, worker.pause), (self.cancel, worker.cancel)):
             button.on_click(lambda _, act=act: act())
         worker.on_change = self.draw
         self.draw()
-        self.box = w.VBox([row(self.run, self.pause, self.cancel, self.progress), self.words, self.curve])
+        self.box = stack(row(self.run, self.pause, self.cancel, self.progress), self.words, self.curve)
 
     def draw(self) -> None:
         """Show where the run stands; also called from the worker's thread."""

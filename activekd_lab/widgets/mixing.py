@@ -12,7 +12,7 @@ from activekd_lab.mixing import CE_WEIGHTS, KD_TEMPERATURES, mixed, mixing_data
 from activekd_lab.plots import theme
 from activekd_lab.plots.mixing import mixing_surface
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import row, words
+from activekd_lab.widgets.panels import figure_widget, row, stack, words
 from activekd_lab.widgets.runner import Array
 
 
@@ -63,7 +63,7 @@ class MixingExplorer(Explorer):
     def _build(self) -> Any:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
 
-        surface, text = go.FigureWidget(self.figure()), w.HTML(words(self.takeaway()))
+        surface, text = figure_widget(self.figure()), w.HTML(words(self.takeaway()))
         look = dict(continuous_update=False, style={"description_width": "110px"}, layout=w.Layout(width="380px"))
         weight = w.SelectionSlider(options=CE_WEIGHTS, value=self.ce_weight, description="ce_weight", **look)
         heat = w.SelectionSlider(options=KD_TEMPERATURES, value=1.0, description="kd_temperature", **look)
@@ -76,4 +76,4 @@ class MixingExplorer(Explorer):
 
         for slider in (weight, heat):
             slider.observe(move, names="value")
-        return w.VBox([row(weight, heat), text, surface])
+        return stack(row(weight, heat), text, surface)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import plotly.graph_objects as go
 
 from activekd_lab.plots.gallery import Picks
 from activekd_lab.plots.images import sheet
@@ -62,3 +66,25 @@ def row(*children: Any, **layout: str) -> Any:
     from ipywidgets import HBox, Layout  # noqa: PLC0415  (slow import, only for a front end)
 
     return HBox(children, layout=Layout(flex_flow="row wrap", align_items="flex-start", **layout))
+
+
+def figure_widget(figure: go.Figure) -> go.FigureWidget:
+    """Return a figure that can be changed in place, as wide as its box; `stack` tells it how wide that is."""
+    widget = go.FigureWidget(figure)
+    widget._config = {"responsive": True, "displaylogo": False}
+    return widget
+
+
+def stack(*children: Any, **layout: str) -> Any:
+    """Return the widgets one below the other; the figures of `figure_widget` in them follow the page's width."""
+    from ipywidgets import Layout, VBox  # noqa: PLC0415  (slow import, only for a front end)
+
+    return VBox([*children, _fit()()], layout=Layout(**layout))
+
+
+@cache
+def _fit() -> Any:
+    """Return the anywidget class whose front end is fit.js."""
+    import anywidget  # noqa: PLC0415  (slow import, only for a front end)
+
+    return type("Fit", (anywidget.AnyWidget,), {"_esm": Path(__file__).with_name("fit.js")})

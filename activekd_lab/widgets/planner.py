@@ -16,7 +16,7 @@ from activekd_lab.plots.groups import curves
 from activekd_lab.plots.learning import learning_curves
 from activekd_lab.results import RunResult
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import row, words
+from activekd_lab.widgets.panels import figure_widget, row, stack, words
 
 
 class Plan(NamedTuple):
@@ -87,7 +87,7 @@ class BudgetPlanner(Explorer):
     def _build(self) -> Any:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
 
-        picture, text = go.FigureWidget(self.figure()), w.HTML(words(self.takeaway()))
+        picture, text = figure_widget(self.figure()), w.HTML(words(self.takeaway()))
         wide = dict(continuous_update=False, style={"description_width": "130px"})
         sliders = {
             "initial_per_class": w.IntSlider(self.initial_per_class, 1, 20, description="initial a class", **wide),
@@ -101,9 +101,10 @@ class BudgetPlanner(Explorer):
         def move(_: Any) -> None:
             for name, slider in sliders.items():
                 setattr(self, name, slider.value)
-            picture.data[-1].x = [self.plan().labels] * 2
+            with picture.batch_update():
+                picture.data[-1].x = [self.plan().labels] * 2
             text.value = words(self.takeaway())
 
         for slider in sliders.values():
             slider.observe(move, names="value")
-        return w.VBox([row(*sliders.values()), text, picture])
+        return stack(row(*sliders.values()), text, picture)

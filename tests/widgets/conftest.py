@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plots"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from runs import make_images, make_run
 

@@ -1,20 +1,11 @@
 import numpy as np
 import pytest
+from controls import control
 
 from activekd_lab.errors import SettingError
 from activekd_lab.widgets import SelectionExplorer
 from activekd_lab.widgets.base import missing_front_end
 from activekd_lab.widgets.explorer import DISTANCE
-
-
-def control(box, description):
-    for child in getattr(box, "children", ()):
-        if getattr(child, "description", None) == description:
-            return child
-        found = control(child, description)
-        if found is not None:
-            return found
-    return None
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_a_failure_is_kept_and_said():
 
 def test_buttons_follow_the_run_and_the_curve_grows(steps, run):
     live = LiveRun(steps, rounds=2, teacher_accuracy=0.25)
-    bar, text, curve = live.view.children
+    bar, text, curve, _ = live.view.children
     start, pause, cancel, progress = bar.children
     assert (start.disabled, pause.disabled, cancel.disabled) == (False, True, True)
     start.click()

@@ -16,7 +16,7 @@ def heads():
 
 def test_a_slider_moves_the_mark_and_the_words(heads):
     explorer = MixingExplorer(*heads)
-    sliders, text, surface = explorer.view.children
+    sliders, text, surface, _ = explorer.view.children
     sliders.children[0].value = 1.0
     assert explorer.accuracy == (heads[0].argmax(1) == heads[2]).mean()
     sliders.children[0].value = 0.0
