@@ -64,6 +64,7 @@ TABLE: dict[str, set[str]] = {
     },  # the runner that others may replace
     "checks": {"errors", "data", "teacher", "student", "losses", "selectors", "geometry", "bias", "stats", "mixing"},
     "grading": {"errors", "checks"},
+    "widgets.clustering": {"errors", "bias"},  # the clusterer that others may replace
     "notebooks": BASE | {"teacher"},  # the device it will run on
     "demo": {"errors", "config", "results", "data", "loop", "sweep", "plots"},
     "lab": {"errors"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from activekd_lab.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from activekd_lab.widgets.bias import BiasExplorer
     from activekd_lab.widgets.explorer import SelectionExplorer
     from activekd_lab.widgets.labeler import Labeler
     from activekd_lab.widgets.live import LiveRun
@@ -16,9 +17,19 @@ if TYPE_CHECKING:
     from activekd_lab.widgets.selection import SelectionState
     from activekd_lab.widgets.worker import Worker
 
-__all__ = ["BudgetPlanner", "Labeler", "LiveRun", "MixingExplorer", "SelectionExplorer", "SelectionState", "Worker"]
+__all__ = [
+    "BiasExplorer",
+    "BudgetPlanner",
+    "Labeler",
+    "LiveRun",
+    "MixingExplorer",
+    "SelectionExplorer",
+    "SelectionState",
+    "Worker",
+]
 
 _HOME = {
+    "BiasExplorer": "bias",
     "BudgetPlanner": "planner",
     "Labeler": "labeler",
     "LiveRun": "live",

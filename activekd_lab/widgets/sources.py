@@ -16,7 +16,7 @@ def run_source(result: RunResult, labels: Array, features: Array | None) -> Call
 
     def load(number: int) -> PoolArrays:
         ids = np.array(sorted(result.labeled_ids(number)), dtype=np.int64)
-        return PoolArrays(_normalised(result.probabilities(number)), features, ids, labels[ids], number)
+        return PoolArrays(normalised(result.probabilities(number)), features, ids, labels[ids], number)
 
     return load
 
@@ -26,7 +26,7 @@ def array_source(
 ) -> Callable[[int], PoolArrays]:
     """Return a function that gives the one state of the pool that was handed over."""
     ids = np.sort(np.asarray([] if labeled_ids is None else labeled_ids, dtype=np.int64))
-    arrays = PoolArrays(_normalised(np.asarray(probabilities)), features, ids, labels[ids], 0)
+    arrays = PoolArrays(normalised(np.asarray(probabilities)), features, ids, labels[ids], 0)
     return lambda number: arrays
 
 
@@ -41,7 +41,8 @@ def check_pool(arrays: PoolArrays, size: int, classes: int) -> None:
         raise SettingError(f"features must have shape ({size}, D), but got {arrays.features.shape}.")
 
 
-def _normalised(probabilities: Array) -> Array:
+def normalised(probabilities: Array) -> Array:
+    """Return (N, C) float32 rows that sum to 1, or refuse what is no probability."""
     if probabilities.ndim != 2 or not np.isfinite(probabilities).all() or (probabilities < 0).any():
         raise SettingError(f"probabilities must be (N, C), finite and 0 or more, but got shape {probabilities.shape}.")
     sums = probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
