@@ -10,7 +10,6 @@ from activekd_lab.errors import UnknownNameError
 if TYPE_CHECKING:
     from activekd_lab.plots.balance import class_balance
     from activekd_lab.plots.bias import prediction_bias
-    from activekd_lab.plots.claims import claim_evidence
     from activekd_lab.plots.conflict import gradient_conflict
     from activekd_lab.plots.confusion import confusion_groups
     from activekd_lab.plots.covering import coverage
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     from activekd_lab.plots.reliability import reliability_diagram
     from activekd_lab.plots.report import Pool, write_report
     from activekd_lab.plots.theme import selector_style, use_theme
+    from activekd_lab.plots.triangle import simplex
 
 _HOME = {  # files bear other names than their functions: a submodule's name would hide the function once it is imported
     "Pool": "report",
-    "claim_evidence": "claims",
     "class_balance": "balance",
     "confusion_groups": "confusion",
     "coverage": "covering",
@@ -40,12 +39,12 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
     "reliability_diagram": "reliability",
     "selector_race": "race",
     "selector_style": "theme",
+    "simplex": "triangle",
     "use_theme": "theme",
     "write_report": "report",
 }
 __all__ = [
     "Pool",
-    "claim_evidence",
     "class_balance",
     "confusion_groups",
     "coverage",
@@ -59,6 +58,7 @@ __all__ = [
     "reliability_diagram",
     "selector_race",
     "selector_style",
+    "simplex",
     "use_theme",
     "write_report",
 ]
