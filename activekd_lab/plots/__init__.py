@@ -10,6 +10,7 @@ from activekd_lab.errors import UnknownNameError
 if TYPE_CHECKING:
     from activekd_lab.plots.balance import class_balance
     from activekd_lab.plots.bias import prediction_bias
+    from activekd_lab.plots.claims import claim_evidence
     from activekd_lab.plots.conflict import gradient_conflict
     from activekd_lab.plots.confusion import confusion_groups
     from activekd_lab.plots.covering import coverage
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {  # files bear other names than their functions: a submodule's name would hide the function once it is imported
     "Pool": "report",
+    "claim_evidence": "claims",
     "class_balance": "balance",
     "confusion_groups": "confusion",
     "coverage": "covering",
@@ -45,6 +47,7 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
 }
 __all__ = [
     "Pool",
+    "claim_evidence",
     "class_balance",
     "confusion_groups",
     "coverage",

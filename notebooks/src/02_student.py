@@ -77,6 +77,32 @@ p = torch.tensor([1.0, 0.0]).softmax(0)
 by_hand = 4 * float((p * (p / 0.5).log()).sum())
 print(f"KD from the library {float(found.kd_labeled):.4f}, by hand {by_hand:.4f}")
 
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 1 — the distillation loss
+#
+# Write KD for a batch: T² times the mean over images of KL(softmax(t/T) ‖ softmax(s/T)). **Predict first**: what is it
+# when the student's logits are the teacher's plus 5 in every class?
+#
+# <details><summary>Hint</summary>
+#
+# KL(p ‖ q) sums p · (log p − log q) over classes. `(x / T).log_softmax(1)` gives the logarithms without underflow.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def distillation_loss(student_logits, teacher_logits, temperature):
+    """Return T² · KL(softmax(teacher / T) ‖ softmax(student / T)), a scalar: the mean over (B, C) logits' rows."""
+    ### BEGIN SOLUTION
+    log_p = (teacher_logits / temperature).log_softmax(1)
+    log_q = (student_logits / temperature).log_softmax(1)
+    return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1).mean()
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("02.distillation_loss", distillation_loss)
+
 # %% [markdown]
 # ## Four students
 #
@@ -114,12 +140,43 @@ akd.plots.gradient_conflict(curves["dho"].steps, cosines)
 # %% [markdown]
 # On one head, a label and a wrong teacher meet in the same numbers, so one must lose. With two heads each has a place
 # of its own, and the backbone can serve both.
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — the cosine
 #
+# Write the number that the figure shows. The gradients come as two lists of tensors, one tensor a layer. **Predict
+# first**: does it matter how large the two losses are?
+#
+# <details><summary>Hint</summary>
+#
+# Flatten each list into one long vector with `torch.cat`. The cosine is a · b / (‖a‖ ‖b‖).
+#
+# </details>
+
+
+# %% tags=["exercise"]
+import torch
+
+
+def cosine(first, second):
+    """Return the cosine, in [-1, 1], between two gradients given as lists of tensors of equal shapes."""
+    ### BEGIN SOLUTION
+    a = torch.cat([part.flatten() for part in first])
+    b = torch.cat([part.flatten() for part in second])
+    return float(a @ b / (a.norm() * b.norm()))
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("02.cosine", cosine)
+
+# %% [markdown]
 # ## The mix
 #
 # The student's answer is `ce_weight` times the CE head plus the rest times the KD head, whose logits are divided by
 # `kd_temperature` first. ActiveKD has no labels to spare and stays at ½ and 1. The DHO paper chooses on validation
-# images. We cut the test images in halves: choose on one, measure on the other.
+# images. We cut the test images in halves: choose on one, measure on the other. **Predict first**: which of the two
+# heads deserves the larger weight?
 
 # %%
 active = akd.ActiveRun(config)
@@ -136,6 +193,32 @@ print(f"other half, half and half: {fixed.accuracy:.1%}")
 fixed.ce_weight, fixed.kd_temperature, _ = explorer.surface.best
 print(f"chosen on the first half: weight {fixed.ce_weight}, temperature {fixed.kd_temperature}")
 print(f"other half, with that mix: {fixed.accuracy:.1%}")
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 3 — mix two heads
+#
+# Write the student's answer. **Predict first**: a KD temperature above 1 makes that head's probabilities flatter; can
+# it change which class *that head* puts on top?
+#
+# <details><summary>Hint</summary>
+#
+# Mix probabilities, not logits: softmax each head first. Only the KD head's logits are divided.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def mix(ce_logits, kd_logits, ce_weight, kd_temperature):
+    """Return the mixed (N, C) probabilities of two heads' (N, C) logits."""
+    ### BEGIN SOLUTION
+    label_head = ce_logits.softmax(1)
+    teacher_head = (kd_logits / kd_temperature).softmax(1)
+    return ce_weight * label_head + (1 - ce_weight) * teacher_head
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("02.mix", mix)
 
 # %% [markdown]
 # The images that chose the mix needed labels. As many labels, given to the student instead, might have brought more;

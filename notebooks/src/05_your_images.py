@@ -115,6 +115,59 @@ for trained in simulate(session, truth, labels):
     curve.append((trained.labels, float((predicted == demo.test.labels).float().mean())))
     print(f"{trained.labels:3d} labels, loss {trained.loss:.2f}")
 
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 1 — what is missing?
+#
+# Before you ask for more labels: which classes have none yet? **Predict first**: after 48 labels in 12 classes, will
+# every class have one?
+#
+# <details><summary>Hint</summary>
+#
+# A class number is a position in the list of names. `set(labels)` holds each number once.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def without_label(labels, class_names):
+    """Return the names of classes without a label, in their order, from a list of class numbers and the names."""
+    ### BEGIN SOLUTION
+    known = set(labels)
+    return [name for c, name in enumerate(class_names) if c not in known]
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("05.without_label", without_label)
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — which of my labels should I check again?
+#
+# People slip. A trained student is surprised by a wrong label: it gives that class a low probability. Return the
+# positions of the most surprising labels. **Predict first**: would this find a class that you *always* label wrongly?
+#
+# <details><summary>Hint</summary>
+#
+# `probabilities[torch.arange(L), labels]` is the probability of each given label. Small is surprising.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+import torch
+
+
+def suspects(probabilities, labels, count):
+    """Return the positions of the `count` least probable labels, worst first: (L, C) probabilities, (L,) classes."""
+    ### BEGIN SOLUTION
+    given = probabilities[torch.arange(len(labels)), labels]
+    return given.argsort()[:count]
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("05.suspects", suspects)
+
 # %% [markdown]
 # On your own folder there is no truth about new images, so the loss is all. On the rendered ones:
 
@@ -126,6 +179,31 @@ if not photos:
     for count, accuracy in curve:
         print(f"student, {count} labels: {accuracy:.1%}")
     print(f"you said {your_guess:.1%} for the last one")
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 3 — how sure is an accuracy?
+#
+# An accuracy a on n test images has a standard error of √(a(1 − a)/n): another n images of the same kind would usually
+# give a value within two of them. **Predict first**: how many times more images halve the error?
+#
+# <details><summary>Hint</summary>
+#
+# `x**0.5` is a square root. The interval is a − 2·error to a + 2·error, and an accuracy stays within 0 and 1.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def interval(accuracy, images):
+    """Return (low, high), two standard errors around an accuracy in [0, 1] on that many images, cut to [0, 1]."""
+    ### BEGIN SOLUTION
+    error = (accuracy * (1 - accuracy) / images) ** 0.5
+    return max(0.0, accuracy - 2 * error), min(1.0, accuracy + 2 * error)
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("05.interval", interval)
 
 # %% [markdown]
 # ## Take it home

@@ -1,0 +1,66 @@
+"""Checks of 05_your_images: classes without a label, labels worth a second look, how sure an accuracy is."""
+
+from __future__ import annotations
+
+from activekd_lab.checks.base import Function, Wrong, call, close, distinct_positions, register, same, tensor_like
+
+
+@register("05.without_label")
+def without_label(function: Function) -> str:
+    """Check the names of classes without a label."""
+    names = ["cat", "dog", "owl", "fox"]
+    found = call(function, [1, 1, 3], names)
+    if not isinstance(found, list | tuple):
+        raise Wrong(f"Expected a list of names, but got {type(found).__name__}.")
+    if list(found) == ["dog", "fox"]:
+        raise Wrong("These are the classes that have a label; return the others.")
+    if list(found) == [0, 2]:
+        raise Wrong("These are class numbers; return their names.")
+    if set(found) == {"cat", "owl"} and list(found) != ["cat", "owl"]:
+        raise Wrong("The right names in another order, or twice; keep the order of class_names.")
+    if list(found) != ["cat", "owl"]:
+        raise Wrong(
+            f"With labels [1, 1, 3] for cat, dog, owl, fox, the answer is ['cat', 'owl'], but got {list(found)}."
+        )
+    if list(call(function, [], names)) != names:
+        raise Wrong("Without any label, every class is missing one.")
+    return "Right: dog was labelled twice and fox once, cat and owl are still unknown."
+
+
+@register("05.suspects")
+def suspects(function: Function) -> str:
+    """Check the labels that a student finds least probable."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    rows = torch.tensor([[0.90, 0.05, 0.05], [0.20, 0.70, 0.10], [0.80, 0.02, 0.18], [0.30, 0.40, 0.30]])
+    labels = torch.tensor([0, 1, 1, 2])
+    found = distinct_positions(call(function, rows, labels, 2), 2, 4)
+    if found == [0, 1]:
+        raise Wrong("These are the labels that the student finds most probable; the least probable ones are suspect.")
+    if found == [3, 2]:
+        raise Wrong("The right two, but the worst should come first.")
+    if found == [3, 1]:
+        raise Wrong("This ranks by how unsure the student is of anything; look at the probability of the given label.")
+    if found != [2, 3]:
+        raise Wrong(f"The given labels have probabilities 0.90, 0.70, 0.02 and 0.30, so [2, 3] is right, not {found}.")
+    return "Right: image 2 was called class 1, to which the student gives 2%."
+
+
+@register("05.interval")
+def interval(function: Function) -> str:
+    """Check two standard errors around an accuracy."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    found = tensor_like(call(function, 0.8, 100), (2,), "low and high")
+    if close(found, torch.tensor([0.76, 0.84])):
+        raise Wrong("This is one standard error to each side; the interval takes two.")
+    if close(found, torch.tensor([0.88, 0.72])):
+        raise Wrong("Low and high are swapped.")
+    if close(found, torch.tensor([0.7968, 0.8032])):
+        raise Wrong("The square root is missing: √(a(1 − a)/n).")
+    same(found, torch.tensor([0.72, 0.88]), "80% on 100 images")
+    edge = tensor_like(call(function, 0.9, 9), (2,), "low and high")
+    if float(edge[1]) > 1:
+        raise Wrong(f"90% on 9 images gives {float(edge[1]):.2f} as the upper end; an accuracy cannot pass 1: cut it.")
+    same(edge, torch.tensor([0.7, 1.0]), "90% on 9 images")
+    return "Right: 80% on 100 images is anything from 72% to 88%; four times the images halve that."
