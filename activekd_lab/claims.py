@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from activekd_lab.errors import SettingError, UnknownNameError
 from activekd_lab.results import RunResult
+from activekd_lab.stats import mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,12 +146,7 @@ CLAIMS = (
 
 def interval(claim: str, setting: str, values: Sequence[float]) -> Evidence:
     """Return the mean of a number over seeds, with Student's 95% interval."""
-    data = np.asarray(values, dtype=float)
-    mean, n = float(data.mean()), len(data)
-    if n < 2:
-        return Evidence(claim, setting, mean, float("nan"), float("nan"), n)
-    half = float(stats.t.ppf(0.975, n - 1) * data.std(ddof=1) / n**0.5)
-    return Evidence(claim, setting, mean, mean - half, mean + half, n)
+    return Evidence(claim, setting, *mean_interval(values))
 
 
 def side(claim: Claim, evidence: Evidence) -> Literal["for", "against", "open"]:

@@ -95,9 +95,11 @@ def report(
     from activekd_lab.data import load_task
     from activekd_lab.plots import Pool, write_report
     from activekd_lab.results import find_runs, load_run
+    from activekd_lab.variants import datasets
 
     results = [load_run(folder) for folder in find_runs(runs)]
-    tasks = {str(r.config["task"]): load_task(str(r.config["task"]), **r.config["task_options"]) for r in results}
+    configs = {name: r.config for name, r in zip(datasets(results), results, strict=True)}
+    tasks = {name: load_task(str(c["task"]), **c["task_options"]) for name, c in configs.items()}
     pools = {name: Pool(task.train.images.numpy(), task.train.labels.numpy()) for name, task in tasks.items()}
     print(f"{len(results)} runs: {write_report(results, out, pools=pools)}")
 

@@ -23,7 +23,9 @@ TABLE: dict[str, set[str]] = {
     "rng": {"errors"},
     "records": {"errors"},
     "results": {"errors", "records"},
-    "stats": {"errors", "results"},
+    "variants": {"results"},
+    "stats": {"errors"},
+    "comparison": {"errors", "results", "stats", "variants"},
     "data": BASE,  # pool.py keeps its ledger in results.Label
     "teacher": DATA,
     "fewshot": DATA | {"teacher"},
@@ -31,7 +33,7 @@ TABLE: dict[str, set[str]] = {
     "student": {"errors", "config", "backbones"},
     "losses": {"errors", "config", "student"},
     "mixing": {"errors"},
-    "claims": {"errors", "results"},
+    "claims": {"errors", "results", "stats"},
     "checkpoint": {"errors", "student", "data"},
     "export": {"errors", "student", "checkpoint"},
     "gradients": {"losses", "student"},
@@ -52,7 +54,7 @@ TABLE: dict[str, set[str]] = {
     "label_files": DATA,
     "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
     "sweep": {"errors", "config", "results", "loop"},
-    "plots": {"errors", "results", "stats", "mixing", "claims"},
+    "plots": {"errors", "results", "stats", "variants", "comparison", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
     "widgets.runner": {
         "errors",
@@ -94,6 +96,7 @@ TABLE: dict[str, set[str]] = {
         "lab",
         "checkpoint",
         "export",
+        "variants",
     }
     | {"bench"},
 }

@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from activekd_lab.errors import SettingError
-from activekd_lab.plots.theme import method_name
 from activekd_lab.results import RoundRecord, RunResult
+from activekd_lab.stats import mean_sd
+from activekd_lab.variants import datasets, variants
 
 Array = np.ndarray[Any, Any]
 
 
 class Curve(NamedTuple):
-    """One quantity along the labels spent, over the seeds of one selector and method.
+    """One quantity along the labels spent, over the seeds of one variant: selector, method, whatever differs.
 
     Attributes:
-        name: legend text: the selector, and the method where several are shown.
+        name: legend text: the selector, and the other settings that differ between the runs shown.
         selector, method: as in the runs' settings.
         labels: (R,) labels spent.
         mean, sd: (R,) over the seeds that reached that count; sd is the sample deviation, 0 for a single seed.
@@ -35,7 +36,7 @@ class Curve(NamedTuple):
 
 
 def group_runs(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
-    """Group runs of one task by selector and method, in the order of their first appearance.
+    """Group runs of one task by all that differs between them but the seed, in the order of their first appearance.
 
     Raises:
         SettingError: no finished round, or several tasks at once.
@@ -43,20 +44,13 @@ def group_runs(results: Sequence[RunResult]) -> dict[str, list[RunResult]]:
     finished = [result for result in results if result.records]
     if not finished:
         raise SettingError(f"results must hold a run with at least one finished round, but got {len(results)} without.")
-    tasks = sorted({str(result.config["task"]) for result in finished})
+    tasks = sorted(set(datasets(finished)))
     if len(tasks) > 1:
         raise SettingError(f"results must belong to one task, but got {', '.join(tasks)}; plot one task at a time.")
-    several = len({result.config["method"] for result in finished}) > 1
     groups: dict[str, list[RunResult]] = {}
-    for result in finished:
-        groups.setdefault(run_name(result, with_method=several), []).append(result)
+    for result, name in zip(finished, variants(finished), strict=True):
+        groups.setdefault(name, []).append(result)
     return groups
-
-
-def run_name(result: RunResult, *, with_method: bool) -> str:
-    """Return "pcoreset", or "pcoreset · DHO" where several methods are compared."""
-    selector = str(result.config["selector"])
-    return f"{selector} · {method_name(result.config['method'])}" if with_method else selector
 
 
 def curves(results: Sequence[RunResult], quantity: Callable[[RoundRecord], float]) -> tuple[Curve, ...]:
@@ -74,11 +68,6 @@ def _curve(name: str, runs: Sequence[RunResult], quantity: Callable[[RoundRecord
     seeds = [len(values[count]) for count in labels]
     config = runs[0].config
     return Curve(name, config["selector"], config["method"], *map(np.array, (labels, mean, sd, seeds)))
-
-
-def mean_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and the sample standard deviation (0 for a single value)."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def seeds_text(results: Sequence[RunResult]) -> str:

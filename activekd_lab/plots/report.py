@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from activekd_lab.plots.maps import probability_map
 from activekd_lab.plots.report_page import CSS, JS, PAGE
 from activekd_lab.plots.report_table import Row, Table, percent, settings, table_data, takeaway
 from activekd_lab.results import RunResult
+from activekd_lab.variants import datasets
 
 MAP_POINTS, HOVERED = 2500, 600
 """Points a map in the report draws, and how many of them answer the mouse: the page stays near ten megabytes."""
@@ -56,7 +58,8 @@ def write_report(
     Args:
         results: runs of one or more tasks; those that differ only by seed are averaged.
         path: the HTML file; its folder is made if needed.
-        pools: images and labels by task name; a task without them gets no pictures, and the page says so.
+        pools: images and labels by data set (`variants.datasets`); one without them gets no pictures, and the page
+            says so.
         title: the page's heading.
         note: the line below it.
 
@@ -68,17 +71,13 @@ def write_report(
         RunFolderError: the file cannot be written.
     """
     by_task: dict[str, list[RunResult]] = {}
-    for result in results:
+    for result, dataset in zip(results, datasets(results), strict=True):
         if result.records:
-            by_task.setdefault(str(result.config["task"]), []).append(result)
+            by_task.setdefault(dataset, []).append(result)
     if not by_task:
         raise SettingError(f"results must hold a run with at least one finished round, but got {len(results)} without.")
     sections = [_section(task, runs, (pools or {}).get(task)) for task, runs in by_task.items()]
-    nav = (
-        "".join(f'<a href="#{html.escape(task)}">{html.escape(task)}</a>' for task in by_task)
-        if len(by_task) > 1
-        else ""
-    )
+    nav = "".join(f'<a href="#{_anchor(task)}">{html.escape(task)}</a>' for task in by_task) if len(by_task) > 1 else ""
     page = PAGE.format(
         title=html.escape(title), note=html.escape(note), nav=nav, sections="".join(sections),
         foot=_foot(results), css=CSS, js=JS, plotly=get_plotlyjs(), templates=_templates(),
@@ -86,13 +85,17 @@ def write_report(
     return _write(Path(path), page)
 
 
+def _anchor(task: str) -> str:
+    return re.sub(r"[^\w-]+", "-", task)
+
+
 def _section(task: str, runs: Sequence[RunResult], pool: Pool | None) -> str:
-    table, key = table_data(runs), html.escape(task)
+    table, key = table_data(runs), _anchor(task)
     groups, best_first = group_runs(runs), [row.curve.name for row in table.rows]
     shown = {name: run for name in best_first if (run := _with_predictions(groups[name]))}
     return "".join(
         [
-            f'<section id="{key}"><h2>{key}</h2><p>{html.escape(takeaway(table))}</p>',
+            f'<section id="{key}"><h2>{html.escape(task)}</h2><p>{html.escape(takeaway(table))}</p>',
             f'<div class="block">{_table(table)}</div>',
             _block(f"{key}-curves", {"": learning_curves(runs)}),
             _block(f"{key}-coverage", {"": coverage(runs)}),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from activekd_lab.plots.groups import Curve, curves, group_runs, mean_sd
+from activekd_lab.plots.groups import Curve, curves, group_runs
 from activekd_lab.results import RunResult
+from activekd_lab.stats import mean_sd
 
 
 class Row(NamedTuple):

@@ -51,17 +51,10 @@ _SPARE = [
     for color in (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE)
 ]
 
-METHODS = {"dho": "DHO", "single_head": "one head, CE + KD", "ce": "labels only", "kd": "teacher only"}
-
 
 def selector_style(name: str) -> Style:
     """Return the look of a selector; one of your own gets a look derived from its name, the same every time."""
     return _STYLES.get(name) or _SPARE[zlib.crc32(name.encode()) % len(_SPARE)]
-
-
-def method_name(method: str) -> str:
-    """Return how a training method is written in legends and tables."""
-    return METHODS.get(method, method)
 
 
 def rgba(color: str, alpha: float) -> str:

@@ -3,7 +3,7 @@ import pytest
 from runs import make_run
 
 from activekd_lab.errors import SettingError
-from activekd_lab.plots.ranks import _cliques, critical_difference, rank_data
+from activekd_lab.plots.ranks import critical_difference, rank_data
 
 
 def runs(seeds=4):
@@ -18,11 +18,6 @@ def test_ranks_and_critical_difference_agree_with_demsars_table():
     assert data.blocks == 4  # seed 9 was not run by all
     assert data.critical == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 4)), rel=1e-3)  # q of table 5(a), k = 3
     assert data.p_value == pytest.approx(np.exp(-4))  # chi-square of 8 with 2 degrees of freedom
-
-
-def test_bars_join_maximal_groups_only():
-    assert _cliques(np.array([1.0, 1.5, 2.4, 4.0]), 1.0) == ((0, 1), (1, 2))
-    assert _cliques(np.array([1.0, 3.0]), 1.0) == ()
 
 
 def test_the_figure_names_every_selector_with_its_rank():

@@ -1,0 +1,263 @@
+"""Statistics of learning curves and of paired scores, on plain arrays: areas, intervals, tests, ranks. No torch.
+
+`comparison.py` applies them to runs. Labels are label counts with the validation labels included, accuracies and other
+scores are fractions. Which test decides: the paired t test. Wilcoxon's is always given beside it, but with 5 pairs its
+smallest two-sided p value is 1/16, so that five seeds of one setting can never reach 5% with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from activekd_lab.errors import SettingError
+
+Array = np.ndarray[Any, Any]
+FEWEST_FOR_BOOTSTRAP = 5
+"""Below five values a bootstrap has too few distinct resamples: its interval would miss every fourth mean."""
+
+
+class Interval(NamedTuple):
+    """A mean, its interval (NaN where it is unknown), and how many values it comes from."""
+
+    mean: float
+    low: float
+    high: float
+    size: int
+
+
+class Paired(NamedTuple):
+    """Differences first − second over pairs.
+
+    Attributes:
+        difference: their mean.
+        low, high: bootstrap interval of the mean; NaN below five pairs.
+        p_t: paired t test, two-sided; NaN for a single pair.
+        p_wilcoxon: Wilcoxon's signed-rank test, two-sided.
+        p_wilcoxon_floor: the smallest value that p_wilcoxon can take with this many pairs.
+        pairs: how many.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_t: float
+    p_wilcoxon: float
+    p_wilcoxon_floor: float
+    pairs: int
+
+
+class Ranks(NamedTuple):
+    """Mean ranks of k competitors over n blocks, rank 1 the highest score.
+
+    Attributes:
+        names: competitors, best first.
+        ranks: (k,) mean ranks.
+        blocks: n, blocks that hold a score of every competitor.
+        critical: difference of mean ranks beyond which two competitors differ (Nemenyi, Demšar 2006, section 3.2.2).
+        p_value: Friedman's test that all are alike; NaN for two competitors.
+        cliques: pairs of positions (first, last) of maximal groups that do not differ.
+    """
+
+    names: tuple[str, ...]
+    ranks: Array
+    blocks: int
+    critical: float
+    p_value: float
+    cliques: tuple[tuple[int, int], ...]
+
+
+def accuracy_at(labels: ArrayLike, accuracy: ArrayLike, count: float) -> float:
+    """Return the accuracy at `count` labels, interpolated linearly; NaN outside the curve, which is never extended.
+
+    Args:
+        labels: (R,) label counts, increasing.
+        accuracy: (R,) fractions.
+        count: label count.
+    """
+    x, y = _curve(labels, accuracy)
+    return float(np.interp(count, x, y)) if x[0] <= count <= x[-1] else math.nan
+
+
+def area(labels: ArrayLike, accuracy: ArrayLike, *, between: tuple[float, float] | None = None) -> float:
+    """Return the area under a learning curve divided by its width: its mean height, a fraction (trapezoids).
+
+    Args:
+        labels: (R,) label counts, increasing.
+        accuracy: (R,) fractions.
+        between: label counts to stay between, so that curves of other lengths compare; None takes the whole curve. A
+            curve that does not reach both gives NaN.
+    """
+    x, y = _curve(labels, accuracy)
+    low, high = between or (x[0], x[-1])
+    ends = [accuracy_at(x, y, low), accuracy_at(x, y, high)]
+    if high <= low or any(map(math.isnan, ends)):
+        return ends[0] if high == low else math.nan
+    inside = (low < x) & (x < high)
+    counts, heights = np.array([low, *x[inside], high]), np.array([ends[0], *y[inside], ends[1]])
+    return float(np.trapezoid(heights, counts) / (high - low))
+
+
+def label_cost(labels: ArrayLike, accuracy: ArrayLike, target: float) -> float:
+    """Return how many labels the interpolated curve needs to first reach `target`; infinity if it never does.
+
+    A curve that starts at or above the target gives its first label count: the cost is at most that.
+    """
+    x, y = _curve(labels, accuracy)
+    reached = np.flatnonzero(y >= target)
+    if not len(reached):
+        return math.inf
+    i = int(reached[0])
+    if i == 0:
+        return float(x[0])
+    return float(x[i - 1] + (x[i] - x[i - 1]) * (target - y[i - 1]) / (y[i] - y[i - 1]))
+
+
+def _curve(labels: ArrayLike, accuracy: ArrayLike) -> tuple[Array, Array]:
+    x, y = np.asarray(labels, float), np.asarray(accuracy, float)
+    if x.shape != y.shape or x.ndim != 1 or not len(x) or (np.diff(x) <= 0).any():
+        raise SettingError(
+            "labels must increase and stand beside one accuracy each, both with at least one entry, but got "
+            f"labels {x.tolist()} and {y.size} accuracies."
+        )
+    return x, y
+
+
+def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Return the mean and Student's t interval of it, for values such as the accuracies of several seeds.
+
+    One value has no interval (NaN). That of two seeds reaches thirteen standard errors to either side: so little do two
+    seeds say.
+    """
+    x = _values(values)
+    _check_share("level", level)
+    if len(x) == 1:
+        return Interval(float(x[0]), math.nan, math.nan, 1)
+    half = float(stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
+    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, len(x))
+
+
+def mean_sd(values: ArrayLike) -> tuple[float, float]:
+    """Return the mean and the sample standard deviation (0 for a single value)."""
+    x = _values(values)
+    return float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else 0.0
+
+
+def bootstrap_interval(values: ArrayLike, *, level: float = 0.95, resamples: int = 5000, seed: int = 0) -> Interval:
+    """Return the mean and its expanded percentile bootstrap interval (Hesterberg 2015, arXiv:1411.5279).
+
+    Its quantiles lie further out than the plain bootstrap's, which is too narrow for few values: on normal values the
+    nominal 95% were 84% plain and 92% expanded for 5 values, 90% and 95% for 10. Below five values it is NaN.
+
+    Args:
+        values: (n,) numbers.
+        level: share of intervals that should hold the true mean.
+        resamples: how many are drawn.
+        seed: of the draw.
+    """
+    x, n = _values(values), np.size(values)
+    _check_share("level", level)
+    if n < FEWEST_FOR_BOOTSTRAP:
+        return Interval(float(x.mean()), math.nan, math.nan, n)
+    drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
+    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf((1 - level) / 2, n - 1)))
+    low, high = np.quantile(x[drawn].mean(axis=1), [tail, 1 - tail])
+    return Interval(float(x.mean()), float(low), float(high), n)
+
+
+def paired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Paired:
+    """Compare scores that belong together one by one, as those of two selectors on equal seeds.
+
+    Args:
+        first: (n,) scores.
+        second: (n,) scores of the same seeds in the same order.
+        level: of the bootstrap interval.
+        seed: of the bootstrap.
+
+    Raises:
+        SettingError: not as many in one as in the other, or none.
+    """
+    a, b = _values(first), _values(second)
+    if a.shape != b.shape:
+        raise SettingError(f"first and second must hold pairs, but got {len(a)} and {len(b)} scores.")
+    difference = a - b
+    interval = bootstrap_interval(difference, level=level, seed=seed)
+    floor = min(1.0, 2.0 ** (1 - len(a)))
+    spread = float(np.ptp(difference)) if len(a) > 1 else math.nan
+    if spread == 0:  # all alike: no variance to divide by, and zeros have no sign
+        p_t = 1.0 if difference[0] == 0 else 0.0
+    else:
+        p_t = float(stats.ttest_rel(a, b).pvalue) if len(a) > 1 else math.nan
+    p_wilcoxon = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
+    return Paired(*interval[:3], p_t, p_wilcoxon, floor, len(a))
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Return p values corrected for their number by Holm's step-down method, in the given order; at most 1.
+
+    Raises:
+        SettingError: none, or one outside [0, 1].
+    """
+    p = _values(p_values)
+    if ((p < 0) | (p > 1)).any():
+        raise SettingError(f"p_values must lie between 0 and 1, but got {p.tolist()}.")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected
+
+
+def mean_ranks(names: Sequence[str], scores: ArrayLike, *, alpha: float = 0.05) -> Ranks:
+    """Rank k competitors in each of n blocks, higher scores first and ties shared, and test the mean ranks.
+
+    Args:
+        names: k competitors.
+        scores: (n, k), a row a block: a data set, or a data set and a seed.
+        alpha: level of Nemenyi's test.
+
+    Raises:
+        SettingError: fewer than two competitors or blocks, or a missing score.
+    """
+    table = np.asarray(scores, float)
+    _check_share("alpha", alpha)
+    n, k = table.shape if table.ndim == 2 else (0, 0)
+    if n < 2 or k < 2 or len(names) != k or np.isnan(table).any():
+        raise SettingError(
+            f"scores must hold at least 2 blocks of {len(names)} ≥ 2 competitors without gaps, but got {table.shape}."
+        )
+    ranks = stats.rankdata(-table, axis=1).mean(axis=0)
+    order = np.argsort(ranks, kind="stable")
+    critical = critical_difference(k, n, alpha=alpha)
+    p_value = float(stats.friedmanchisquare(*table.T).pvalue) if k > 2 else math.nan
+    return Ranks(tuple(names[i] for i in order), ranks[order], n, critical, p_value, cliques(ranks[order], critical))
+
+
+def critical_difference(competitors: int, blocks: int, *, alpha: float = 0.05) -> float:
+    """Return Nemenyi's critical difference of mean ranks, q·√(k(k+1)/6n) with q from the studentized range over √2."""
+    q = float(stats.studentized_range.ppf(1 - alpha, competitors, np.inf)) / math.sqrt(2)
+    return q * math.sqrt(competitors * (competitors + 1) / (6 * blocks))
+
+
+def cliques(ranks: ArrayLike, critical: float) -> tuple[tuple[int, int], ...]:
+    """Return the maximal runs, of at least two, of increasing `ranks` within the critical difference."""
+    x = np.asarray(ranks, float)
+    ends = [int(np.searchsorted(x, rank + critical, side="right")) - 1 for rank in x]
+    return tuple((i, end) for i, end in enumerate(ends) if end > i and (i == 0 or ends[i - 1] < end))
+
+
+def _values(values: ArrayLike) -> Array:
+    x = np.asarray(values, float)
+    if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
+        raise SettingError(f"Expected at least one finite number, in a row, but got {x.tolist()}.")
+    return x
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise SettingError(f"{name} must lie between 0 and 1, but got {value}.")
