@@ -112,7 +112,7 @@ def test_power_for_two_points_over_five_seeds():
     rng = np.random.default_rng(2)
     one = [sweep(rng, 0.02) for _ in range(200)]
     two = [sweep(rng, 0.02, tasks=("a", "b")) for _ in range(200)]
-    assert share(one, "p_holm")[1] > 0.6  # measured: 0.72
+    assert share(one, "p_holm")[1] > 0.6  # measured: 0.68
     assert share(one, "p_wilcoxon")[0] == 0  # five pairs are too few for it
     assert share(two, "p_holm")[1] > 0.95
 
