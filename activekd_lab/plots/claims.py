@@ -69,4 +69,4 @@ def claim_evidence(found: Sequence[Evidence]) -> go.Figure:
         )  # fmt: skip
     fig.add_vline(x=0, line_width=1.2)
     fig.update_yaxes(tickvals=list(range(len(rows))), ticktext=labels, autorange="reversed", showgrid=False)
-    return fig.update_layout(legend=dict(y=1, yanchor="bottom", x=1, xanchor="right"))
+    return fig.update_layout(title=dict(x=0.01, xref="container"), legend=dict(y=-70 / (44 * len(rows))))
