@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from activekd_lab.cli_output import Reporter
+from activekd_lab.cli_output import Reporter, print_table
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check and prepare the papers' data sets.")
 Name = Annotated[str, typer.Argument(help="data set, see `activekd-lab tasks`")]
@@ -16,14 +18,18 @@ Root = Annotated[str, typer.Option(help="folder of all data sets [default: $ACTI
 @data.command()
 def check(name: Name, root: Root = "") -> None:
     """Look at every file of a data set: missing, corrupt, not listed. Exits with 1 if any is missing or corrupt."""
-    from activekd_lab.data.coop import check_files
+    from activekd_lab.data.coop import locate
+    from activekd_lab.data.listing import check_listing
 
-    found = check_files(name, root)
+    listing = locate(name, root)
+    found = check_listing(listing)
     problems = {kind: files for kind, files in found._asdict().items() if kind != "images" and files}
     if not problems:
         print(f"{name}: {found.images:,} images, all as they should be")
     for kind, files in problems.items():
         print(f"{name}: {kind}: {len(files):,}, such as {', '.join(str(p) for p in files[:3])}")
+    if listing.difference:
+        print(listing.difference)
     if found.missing or found.corrupt:
         raise typer.Exit(1)
 
@@ -33,14 +39,47 @@ def prepare(
     name: Name,
     root: Root = "",
     image_size: Annotated[int, typer.Option(min=16, help="side of the decoded images, pixels")] = 224,
+    subset: Annotated[str, typer.Option(help="of ImageNet's pool: 1percent or 10percent")] = "",
+    subset_seed: Annotated[
+        int, typer.Option(min=-1, help="draw the subset; -1 reads its list, such as 1percent.txt")
+    ] = -1,
     fetch: Annotated[bool, typer.Option("--download", help="first download the images by torchvision")] = False,
 ) -> None:
     """Decode a data set's images once into the cache; a killed call continues."""
-    from activekd_lab.data.coop import download, load
+    from activekd_lab.data.coop import download, locate
+    from activekd_lab.data.listing import decode
 
     if fetch:
         download(name, root)
+    listing = locate(name, root, subset=subset, subset_seed=subset_seed)
+    if listing.difference:
+        print(listing.difference)
     with Reporter(quiet=False) as report:
-        task = load(name, root, image_size, progress=lambda done, total: report(f"decoded {done:,} of {total:,}"))
-    counts = ", ".join(f"{s.name} {len(s):,}" for s in (task.train, task.val, task.test) if s is not None)
+        task = decode(listing, image_size, lambda done, total: report(f"decoded {done:,} of {total:,}"))
+    counts = ", ".join(f"{s.name} {len(s):,}" for s in (task.train, task.val, task.test) if s is not None and len(s))
     print(f"{name}: {counts} images of {task.num_classes} classes")
+
+
+@data.command()
+def shift(
+    student: Annotated[Path, typer.Argument(help="folder that `SavedStudent.save` wrote, trained on imagenet")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="shifted test sets [default: all that lie below root]", show_default=False),
+    ] = None,
+    root: Root = "",
+    json_: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Measure a student of ImageNet on ImageNetV2, -Sketch, -A and -R, over the classes that each of them holds."""
+    from activekd_lab.checkpoint import load_student
+    from activekd_lab.data.imagenet import present_shifts
+    from activekd_lab.shift import measure_shift
+
+    saved = load_student(student)
+    with Reporter(quiet=json_) as report:
+        found = [measure_shift(saved, name, root, say=report) for name in names or present_shifts(root)]
+    if json_:
+        print(json.dumps([row._asdict() for row in found]))
+        return
+    rows = [[row.name, f"{row.images:,}", f"{row.classes:,}", f"{row.accuracy:.1%}"] for row in found]
+    print_table("", ["test set", "images", "classes", "accuracy"], rows)

@@ -150,6 +150,8 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
 
 
 def _check_labels(task: Task) -> None:
+    if len(task.train) == 0:
+        raise DataError(f"{task.name!r} has no pool to choose from, it is only measured on; see `activekd-lab tasks`.")
     unknown = int((task.train.labels < 0).sum())
     if unknown or len(task.test) == 0:
         raise DataError(

@@ -74,7 +74,8 @@ TABLE: dict[str, set[str]] = {
     "pretrain": DATA | {"teacher"},
     "cli_output": set(),
     "cli_flags": {"errors", "config"},
-    "cli_data": {"cli_output", "data"},
+    "shift": {"errors", "data", "checkpoint"},
+    "cli_data": {"cli_output", "data", "checkpoint", "shift"},
     "cli_grade": {"cli_flags", "cli_output", "errors", "grading"},
     "cli_label": {"cli_output", "errors", "labeling"},
     "cli": {

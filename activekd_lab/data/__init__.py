@@ -1,7 +1,7 @@
 """Tasks, splits, and the pool that records which item was labelled when."""
 
 from activekd_lab.data import bundled as _bundled
-from activekd_lab.data import coop as _coop
+from activekd_lab.data import coop as _coop  # and with it imagenet
 from activekd_lab.data.folder import FolderTask
 from activekd_lab.data.task import Split, Task, check_task, list_tasks, load_task
 

@@ -1,23 +1,16 @@
-"""The papers' data sets from files on disk: images where their authors put them, CoOp's split files, CLIP's prompts.
-
-`root` is the folder that holds a folder a data set, as CoOp's instructions lay them out
-(github.com/KaiyangZhou/CoOp, DATASETS.md) or as torchvision's loaders unpack them; `$ACTIVEKD_LAB_DATA` is its default.
-"""
+"""The papers' data sets from files on disk: images where their authors put them, CoOp's split files, CLIP's prompts."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from activekd_lab.data.folder import inside
-from activekd_lab.data.images import decode_files, find_images, is_image
-from activekd_lab.data.task import Split, Task, register_task
-from activekd_lab.errors import DataError, UnknownNameError
+from activekd_lab.data.imagenet import PUBLISHED, SHIFTS, locate_imagenet
+from activekd_lab.data.listing import Listing, data_root, decode, existing
+from activekd_lab.data.task import Task, register_task
+from activekd_lab.errors import DataError, SettingError, UnknownNameError
 
 
 class Spec(NamedTuple):
@@ -52,6 +45,13 @@ SPECS: dict[str, Spec] = {
     "sun397": Spec(397, "a photo of a {}.", ("sun397/SUN397", "SUN397"), "split_zhou_SUN397.json"),
     "ucf101": Spec(101, "a photo of a person doing {}.", ("ucf101/UCF-101-midframes",), "split_zhou_UCF101.json"),
 }  # fmt: skip
+SIZES = {
+    "caltech101": (4128, 1649, 2465), "dtd": (2820, 1128, 1692), "eurosat": (13_500, 5400, 8100),
+    "fgvc_aircraft": (3334, 3333, 3333), "food101": (50_500, 20_200, 30_300), "oxford_flowers": (4093, 1633, 2463),
+    "oxford_pets": (2944, 736, 3669), "stanford_cars": (6509, 1635, 8041), "sun397": (15_880, 3970, 19_850),
+    "ucf101": (7639, 1898, 3783),
+}  # fmt: skip
+"""Images of train, val and test in CoOp's splits."""
 _TORCHVISION = {  # data sets that torchvision downloads
     "caltech101": "Caltech101", "dtd": "DTD", "eurosat": "EuroSAT", "fgvc_aircraft": "FGVCAircraft",
     "food101": "Food101", "oxford_flowers": "Flowers102", "oxford_pets": "OxfordIIITPet", "sun397": "SUN397",
@@ -89,100 +89,30 @@ def class_names(splits: dict[str, Rows], path: Path) -> tuple[str, ...]:
     return tuple(names[c].replace("_", " ") for c in range(len(names)))
 
 
-def data_root(root: str = "") -> Path:
-    """Return the folder of all data sets: `root`, or `$ACTIVEKD_LAB_DATA`.
+def locate(name: str, root: str = "", **subset: object) -> Listing:
+    """Find a data set below `root` and read its split files; `subset` and `subset_seed` are ImageNet's.
 
     Raises:
-        DataError: neither is given, or it is no folder.
-    """
-    given = root or os.environ.get("ACTIVEKD_LAB_DATA", "")
-    if not given:
-        raise DataError("Where are the data sets? Give the task option root=FOLDER or set ACTIVEKD_LAB_DATA.")
-    path = Path(given).expanduser().resolve()
-    if not path.is_dir():
-        raise DataError(f"The data folder {path} does not exist; give root=FOLDER or set ACTIVEKD_LAB_DATA.")
-    return path
-
-
-def _existing(root: Path, name: str, candidates: Sequence[str], what: str) -> Path:
-    for candidate in candidates:
-        if (root / candidate).exists():
-            return root / candidate
-    raise DataError(f"The {what} of {name} are missing: put them at {' or '.join(candidates)} in {root}.")
-
-
-class Listing(NamedTuple):
-    """A data set on disk: its image folder, the file that lists it, and (path, label, class name) of each split."""
-
-    spec: Spec
-    images: Path
-    path: Path
-    splits: dict[str, Rows]
-
-    @property
-    def files(self) -> list[Path]:
-        """Every listed file, in the order train, val, test; none leads out of the folder."""
-        return [inside(self.images, relative) for rows in self.splits.values() for relative, _, _ in rows]
-
-
-def locate(name: str, root: str = "") -> Listing:
-    """Find a data set below `root` and read its split files.
-
-    Raises:
-        UnknownNameError: a name that is none of the papers' data sets here.
+        UnknownNameError: a name that is none of the papers' data sets.
         DataError: images or split files that are missing or cannot be used.
     """
+    if name in PUBLISHED:
+        return locate_imagenet(name, root, **subset)  # type: ignore[arg-type]
+    if any(subset.get(option) not in (None, unset) for option, unset in (("subset", ""), ("subset_seed", -1))):
+        raise SettingError(f"subset has no effect on {name}; it belongs to imagenet.")
     if name not in SPECS:
-        raise UnknownNameError("data set", name, SPECS)
+        raise UnknownNameError("data set", name, [*SPECS, *PUBLISHED])
     spec, base = SPECS[name], data_root(root)
-    images = _existing(base, name, spec.images, "images")
+    images = existing(base, name, spec.images, "images")
     if name == "fgvc_aircraft":
-        return Listing(spec, images, images.parent / "variants.txt", _aircraft_splits(images.parent))
-    folder = spec.images[0].partition("/")[0]
-    path = _existing(base, name, (f"{folder}/{spec.split}", spec.split), "split files")
-    return Listing(spec, images, path, read_split(path))
-
-
-def load(name: str, root: str = "", image_size: int = 224, progress: Callable[[int, int], None] | None = None) -> Task:
-    """Load a data set; its images are decoded once, `progress` is then called with (done, total).
-
-    Raises:
-        DataError: as `locate`; or missing and unreadable images.
-    """
-    found = locate(name, root)
-    decoded = decode_files(found.files, image_size, about=f"images of {name}", progress=progress)
-    parts, start = {}, 0
-    for split, rows in found.splits.items():
-        labels = torch.tensor([label for _, label, _ in rows])
-        end = start + len(rows)
-        parts[split] = Split(split, decoded.images[start:end], labels, stamp=f"{decoded.stamp} {start}:{end}")
-        start = end
-    names = class_names(found.splits, found.path)
-    prompts = (found.spec.template,)
-    return Task(name, names, prompts, train=parts["train"], val=parts["val"], test=parts["test"])
-
-
-class Check(NamedTuple):
-    """What is wrong with the files of a data set: listed and missing, listed and no image, there and not listed."""
-
-    images: int
-    missing: list[Path]
-    corrupt: list[Path]
-    extra: list[Path]
-
-
-def check_files(name: str, root: str = "") -> Check:
-    """Look at every file of a data set.
-
-    Raises:
-        DataError: as `locate`.
-    """
-    found = locate(name, root)
-    files = list(dict.fromkeys(found.files))
-    missing = [p for p in files if not p.is_file()]
-    corrupt = [p for p in files if p.is_file() and not is_image(p)]
-    listed = set(files)
-    return Check(len(files), missing, corrupt, [p for p in find_images(found.images) if p.resolve() not in listed])
+        path, rows = images.parent / "variants.txt", _aircraft_splits(images.parent)
+    else:
+        folder = spec.images[0].partition("/")[0]
+        path = existing(base, name, (f"{folder}/{spec.split}", spec.split), "split files")
+        rows = read_split(path)
+    splits = {split: [(inside(images, relative), y) for relative, y, _ in found] for split, found in rows.items()}
+    published = dict(zip(("train", "val", "test"), SIZES[name], strict=True))
+    return Listing(name, images, class_names(rows, path), (spec.template,), splits, published)
 
 
 def download(name: str, root: str = "") -> None:
@@ -194,7 +124,8 @@ def download(name: str, root: str = "") -> None:
     from torchvision import datasets  # noqa: PLC0415  (slow import)
 
     if name not in _TORCHVISION:
-        wanted = " or ".join(SPECS[name].images)
+        places = SPECS[name].images if name in SPECS else SHIFTS.get(name, ("imagenet",))
+        wanted = " or ".join(places)
         raise DataError(f"torchvision cannot download {name}; put its images at {wanted} below the root yourself.")
     try:
         getattr(datasets, _TORCHVISION[name])(str(data_root(root)), download=True)
@@ -206,7 +137,7 @@ def download(name: str, root: str = "") -> None:
 
 def _register(name: str, spec: Spec) -> None:
     def build(*, root: str = "", image_size: int = 224) -> Task:
-        return load(name, root, image_size)
+        return decode(locate(name, root), image_size)
 
     build.__doc__ = f"{spec.classes} classes from {spec.images[0]} and {spec.split} below root (or $ACTIVEKD_LAB_DATA)."
     register_task(name)(build)

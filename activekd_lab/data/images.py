@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -130,19 +131,29 @@ def decode_files(
 
 
 def _stamps(files: Sequence[Path]) -> str:
-    """Return a hash of paths, sizes and times of change; missing files are refused together."""
-    digest, missing = hashlib.sha256(), []
+    """Return a hash of paths, sizes and times of change."""
+    digest = hashlib.sha256()
+    for path, found in refuse_missing(files):
+        digest.update(f"{path}|{found.st_size}|{found.st_mtime_ns};".encode())
+    return digest.hexdigest()
+
+
+def refuse_missing(files: Sequence[Path]) -> list[tuple[Path, os.stat_result]]:
+    """Return the files with what the system says of them.
+
+    Raises:
+        DataError: some do not exist; how many, and the first three.
+    """
+    found, missing = [], []
     for path in files:
         try:
-            found = path.stat()
+            found.append((path, path.stat()))
         except OSError:
             missing.append(path)
-            continue
-        digest.update(f"{path}|{found.st_size}|{found.st_mtime_ns};".encode())
     if missing:
         shown = ", ".join(str(p) for p in missing[:3])
         raise DataError(f"{len(missing)} of {len(files)} image files do not exist: {shown}{' …' * (len(missing) > 3)}.")
-    return digest.hexdigest()
+    return found
 
 
 def _row(path: Path, size: int) -> Tensor:

@@ -1,16 +1,22 @@
 """Each loader on a small copy that has the real layout, and the real split files where they are at hand."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from activekd_lab.cli import app
 from activekd_lab.data import load_task
-from activekd_lab.data.coop import SPECS, class_names, read_split
+from activekd_lab.data.coop import SIZES, SPECS, class_names, read_split
+from activekd_lab.data.pool import initial_ids
 from activekd_lab.errors import DataError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "coop_splits"
@@ -79,7 +85,7 @@ def test_aircraft_reads_its_own_lists(tmp_path, monkeypatch):
 def test_the_real_split_files_have_the_published_sizes(name, counts, first):
     path = REAL / SPECS[name].split
     splits = read_split(path)
-    assert [len(rows) for rows in splits.values()] == counts
+    assert [len(rows) for rows in splits.values()] == counts == list(SIZES[name])
     names = class_names(splits, path)
     assert (len(names), names[0]) == (SPECS[name].classes, first)
 
@@ -100,6 +106,10 @@ def edit(path, change):
         ),
         (lambda s: s["test"][0].__setitem__(2, "other"), "gives label 0 two names: 'odd_name 0' and 'other'"),
         (lambda s: s["test"].append(["a.jpg", 7, "seven"]), "labels that are not 0 … 3"),
+        (
+            lambda s: [row.__setitem__(2, "odd name 1") for rows in s.values() for row in rows if row[1] == 2],
+            "'odd name 1' stand more than once",
+        ),
         (lambda s: s.pop("val"), "is no CoOp split file"),
     ],
 )
@@ -128,7 +138,8 @@ def test_the_commands_check_and_prepare(tmp_path, monkeypatch):
     write_copy(tmp_path, "eurosat", "eurosat/2750")
     monkeypatch.setenv("ACTIVEKD_LAB_DATA", str(tmp_path))
     good = CliRunner().invoke(app, ["data", "check", "eurosat"])
-    assert (good.exit_code, good.stdout) == (0, "eurosat: 9 images, all as they should be\n")
+    difference = "The published eurosat has train 13,500, val 5,400, test 8,100; here are train 4, val 2, test 3.\n"
+    assert (good.exit_code, good.stdout) == (0, f"eurosat: 9 images, all as they should be\n{difference}")
     prepared = CliRunner().invoke(app, ["data", "prepare", "eurosat", "--image-size", "16"])
     assert prepared.exit_code == 0, prepared.output
     assert "train 4, val 2, test 3 images of 3 classes" in prepared.stdout
@@ -144,3 +155,42 @@ def test_the_commands_check_and_prepare(tmp_path, monkeypatch):
     assert "torchvision cannot download stanford_cars" in str(refused.exception)
     unknown = CliRunner().invoke(app, ["data", "check", "eurosta"])
     assert "nearest first: eurosat" in str(unknown.exception)
+
+
+def test_few_shot_starts_follow_the_seed(tmp_path):
+    write_copy(tmp_path, "dtd", "dtd/images")
+    train = load_task("dtd", root=str(tmp_path), image_size=16).train
+    starts = [initial_ids(train, 3, 1, torch.Generator().manual_seed(seed)).tolist() for seed in (0, 0, 1, 2, 3)]
+    assert starts[0] == starts[1]
+    assert len({tuple(start) for start in starts}) > 1
+    assert all(train.labels[start].tolist() == [0, 1, 2] for start in starts)
+
+
+def test_unreadable_images_of_all_splits_are_named_before_any_training(tmp_path):
+    write_copy(tmp_path, "dtd", "dtd/images")
+    for name in ("class_0/train_0.jpg", "class_1/test_1.jpg"):
+        (tmp_path / "dtd" / "images" / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"train_0\.jpg.*test_1\.jpg"):
+        load_task("dtd", root=str(tmp_path), image_size=16)
+
+
+def test_a_killed_preparation_continues_where_it_stopped(tmp_path):
+    """`data prepare` is killed after the first chunk of 256 images; the next call decodes the rest only."""
+    rows = [[f"{i}.jpg", i % 2, f"class {i % 2}"] for i in range(600)]
+    for relative, y, _ in rows:
+        picture(tmp_path / "dtd" / "images" / relative, 40 + 100 * y)
+    path = tmp_path / "dtd" / SPECS["dtd"].split
+    path.write_text(json.dumps({"train": rows, "val": rows[:1], "test": rows[:1]}))
+    command = [sys.executable, "-m", "activekd_lab.cli", "data", "prepare", "dtd", "--root", str(tmp_path)]
+    environment = os.environ | {"ACTIVEKD_LAB_CACHE": str(tmp_path / "cache")}
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    for line in first.stderr:
+        if line == "decoded 256 of 600\n":
+            first.kill()
+            break
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL
+    second = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "decoded 256 of 600" not in second.stderr
+    assert "decoded 512 of 600" in second.stderr
+    assert "train 600, val 1, test 1 images of 2 classes" in second.stdout
