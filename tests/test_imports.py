@@ -63,6 +63,7 @@ TABLE: dict[str, set[str]] = {
         "plots",
         "mixing",
         "selectors",
+        "loop",
     },  # the runner that others may replace
     "checks": {"errors", "data", "teacher", "student", "losses", "selectors", "geometry", "bias", "stats", "mixing"},
     "grading": {"errors", "checks"},

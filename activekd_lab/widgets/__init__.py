@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from activekd_lab.widgets.live import LiveRun
     from activekd_lab.widgets.mixing import MixingExplorer
     from activekd_lab.widgets.planner import BudgetPlanner
+    from activekd_lab.widgets.race import SelectorRace
     from activekd_lab.widgets.selection import SelectionState
     from activekd_lab.widgets.worker import Worker
 
@@ -25,6 +26,7 @@ __all__ = [
     "MixingExplorer",
     "SelectionExplorer",
     "SelectionState",
+    "SelectorRace",
     "Worker",
 ]
 
@@ -36,6 +38,7 @@ _HOME = {
     "MixingExplorer": "mixing",
     "SelectionExplorer": "explorer",
     "SelectionState": "selection",
+    "SelectorRace": "race",
     "Worker": "worker",
 }
 

@@ -1,13 +1,16 @@
-"""The selectors behind a widget: one function from arrays to ids, so that widgets hold no algorithm and no tensors."""
+"""What runs behind a widget: selectors from arrays to ids, and whole runs; widgets hold no algorithm and no tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
+from activekd_lab.results import RoundRecord, RunResult
 
 Array = np.ndarray[Any, Any]
 
@@ -81,3 +84,23 @@ def selector_names(*, with_features: bool) -> list[str]:
     from activekd_lab.selectors import list_selectors  # noqa: PLC0415  (imports torch)
 
     return [s.name for s in list_selectors() if with_features or s.name in _PROBABILITIES_ONLY]
+
+
+class Running(Protocol):
+    """What SelectorRace needs of an `activekd_lab.loop.ActiveRun`."""
+
+    records: list[RoundRecord]
+
+    def __iter__(self) -> Iterator[RoundRecord]: ...
+    def result(self) -> RunResult: ...  # noqa: D102
+
+
+Starter = Callable[[RunConfig, str | Path | None, Callable[[], bool]], Running]
+"""`starter(config, store, cancel)`; rounds are computed as the run is iterated over."""
+
+
+def start_run(config: RunConfig, store: str | Path | None, cancel: Callable[[], bool]) -> Running:
+    """Start an ActiveKD run; this is what widgets use unless given another."""
+    from activekd_lab.loop import ActiveRun  # noqa: PLC0415  (imports torch)
+
+    return ActiveRun(config, store=store, cancel=cancel)
