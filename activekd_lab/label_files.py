@@ -74,6 +74,21 @@ def read_session(folder: Path, task: Task) -> tuple[dict[str, Any], list[Answer]
         raise RunFolderError(f"The session in {folder} cannot be read ({error}); mend or move it.") from error
 
 
+def check_answers(folder: Path, task: Task, answers: Sequence[Answer]) -> None:
+    """Refuse answers that the task cannot have given, as after an edit by hand.
+
+    Raises:
+        RunFolderError: an id outside the pool, or an answer that is no class.
+    """
+    size = len(task.train)
+    for a in answers:
+        if not 0 <= a.id < size or a.answer not in (*range(task.num_classes), SKIP, REJECT):
+            raise RunFolderError(
+                f"{folder / 'answers.csv'} has the answer {a.answer!r} for id {a.id}, but ids lie in 0 … {size - 1}, "
+                "and answers are classes, (skip) or (reject); mend or remove that line."
+            )
+
+
 def export_csv(path: str | Path, task: Task, labels: Mapping[int, int]) -> Path:
     """Write `path,label` for every label by id; see `LabelSession.export_csv`."""
     rows = [(_relative(task, i), task.class_names[y]) for i, y in sorted(labels.items())]

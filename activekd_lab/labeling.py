@@ -267,6 +267,7 @@ class LabelSession:
         state, answers = found
         if state["identity"] != self._identity():
             raise RunFolderError(f"{self.folder} belongs to other images, classes or another seed; use a new folder.")
+        files.check_answers(self.folder, self.task, answers)
         self.answers, self._queue, self._batch = answers, state["queue"], state["batch"]
         if (self.folder / "student").exists():
             self._student = load_student(self.folder / "student", class_names=self.task.class_names)

@@ -183,3 +183,12 @@ def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):
     assert [row.split(",")[1] for row in rows] == ["label", *sorted(["red", "grün"], key=rows.__str__().find)]
     state = json.loads((photos / ".labels" / "session.json").read_text("utf-8"))
     assert state["batch"] == 1
+
+
+@pytest.mark.parametrize("line", ["40,99.png,red,1", "3,03.png,violet,1"])
+def test_answers_for_ids_outside_the_pool_or_no_class_are_refused(photos, line):
+    open_session(photos).answer("red")
+    table = photos / ".labels" / "answers.csv"
+    table.write_text(table.read_text("utf-8") + line + "\n", "utf-8")
+    with pytest.raises(RunFolderError, match=r"answers\.csv has the answer .* ids lie in 0 … 39"):
+        open_session(photos)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from activekd_lab.data.images import Unreadable, decode_files, exact_copies, find_images
 from activekd_lab.data.prompts import clean_class_name
-from activekd_lab.data.task import Split, Task, register_task
+from activekd_lab.data.task import Split, Task, check_prompts, register_task
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.rng import generator
 
@@ -77,6 +77,8 @@ class FolderTask(Task):
         if not 0 <= test_share < 1:
             raise SettingError(f"test_share must lie in [0, 1), but got {test_share}.")
         listing = _read_csv(root, Path(labels), class_names) if labels else _list(root, class_names)
+        names = tuple(map(clean_class_name, listing.names))
+        check_prompts(names, tuple(templates))
         images, kept, _ = decode_files(
             listing.files, image_size, about=f"images of {root.name}", unreadable=unreadable, progress=progress
         )
@@ -89,7 +91,7 @@ class FolderTask(Task):
         object.__setattr__(self, "files", tuple(files[i] for i in train_ids.tolist()))
         super().__init__(
             name=root.name,
-            class_names=tuple(map(clean_class_name, listing.names)),
+            class_names=names,
             templates=tuple(templates),
             train=Split("train", _rows(images, train_ids), y[train_ids]),
             test=Split("test", _rows(images, test.nonzero().flatten()), y[test]),

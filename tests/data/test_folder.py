@@ -139,6 +139,10 @@ def test_folders_that_say_too_little(photos, tmp_path):
         FolderTask(tmp_path / "empty")
     with pytest.raises(DataError, match=r"without a name: \['red_things'\].*without a folder: \['blue'\]"):
         FolderTask(photos, ["green", "blue"])
+    (photos / "red things").mkdir()
+    picture().save(photos / "red things" / "0.jpg")
+    with pytest.raises(DataError, match="'red things' stand more than once"):
+        FolderTask(photos)
     picture().save(photos / "loose.jpg")
     with pytest.raises(DataError, match="give class_names"):
         FolderTask(photos)
