@@ -26,7 +26,7 @@ from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
 from activekd_lab.rng import generator
 from activekd_lab.rounds import measure_round, pool_view, training_plan, tuned_mixing
-from activekd_lab.selectors import PoolView, resolve, select
+from activekd_lab.selectors import PoolView, Selector, SelectorFunction, resolve
 from activekd_lab.student import DualHeadStudent, StudentOutput
 from activekd_lab.training import History, fit
 from activekd_lab.training_options import make_accelerator
@@ -39,6 +39,8 @@ class ActiveRun:
 
     Args:
         config: the settings.
+        selector: who picks, if not `config.selector`: a function `(view, budget, *, generator) -> ids` (see `select`),
+            whose name the run then bears.
         store: a folder for run folders; an existing one of the same configuration resumes. None keeps all in memory.
         progress: called with a short text whenever a new stage begins.
         cancel: asked between training steps; True raises `Cancelled`, and finished rounds stay on disk.
@@ -50,6 +52,7 @@ class ActiveRun:
 
     Raises:
         UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
+        SettingError: a store beside a selector function.
         PoolError: rounds × budget beyond the pool, before training, with the numbers.
         RunFolderError: a store that cannot be written or belongs to another configuration.
     """
@@ -58,6 +61,7 @@ class ActiveRun:
         self,
         config: RunConfig,
         *,
+        selector: Selector | SelectorFunction | None = None,
         store: str | Path | None = None,
         progress: Progress | None = None,
         cancel: Callable[[], bool] | None = None,
@@ -66,6 +70,7 @@ class ActiveRun:
         self._writes = self._accelerator is None or self._accelerator.is_main_process
         self._say, self._cancel = (progress if self._writes else None) or (lambda text: None), cancel
         check_names(config)
+        self._selector, config = _strategy(selector, config, store)
         self.config = config = resolve_backbone(config)
         self._say("preparing task and teacher")
         self.prepared: Prepared = self._prepare()
@@ -217,7 +222,7 @@ class ActiveRun:
             return torch.empty(0, dtype=torch.int64)
         assert self.view is not None
         g = generator(self.config.seed, "select", index)
-        return select(self.config.selector, self.view, self.budget, generator=g, **self.config.selector_options)
+        return self._selector(self.view, self.budget, generator=g, **self.config.selector_options)
 
     def _keep(self, record: RoundRecord, probabilities: Tensor) -> RoundRecord:
         """Store the round: first what it bought, then its predictions, then the record that declares it finished."""
@@ -262,23 +267,25 @@ class ActiveRun:
 def iterate(
     config: RunConfig,
     *,
+    selector: Selector | SelectorFunction | None = None,
     store: str | Path | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Iterator[RoundRecord]:
     """Yield a `RoundRecord` a round, as it happens; stored rounds come first. See `ActiveRun`."""
-    yield from ActiveRun(config, store=store, progress=progress, cancel=cancel)
+    yield from ActiveRun(config, selector=selector, store=store, progress=progress, cancel=cancel)
 
 
 def run(
     config: RunConfig,
     *,
+    selector: Selector | SelectorFunction | None = None,
     store: str | Path | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> RunResult:
     """Run all rounds and return the `RunResult`; an existing folder in `store` resumes. See `ActiveRun`."""
-    active = ActiveRun(config, store=store, progress=progress, cancel=cancel)
+    active = ActiveRun(config, selector=selector, store=store, progress=progress, cancel=cancel)
     for _ in active:
         pass
     return active.result()
@@ -291,6 +298,22 @@ def check_names(config: RunConfig) -> None:
         build_prompts(("a class",), config.templates)
     selector = resolve(config.selector)
     selector.check_options(dict(config.selector_options))
+
+
+def _strategy(
+    selector: Selector | SelectorFunction | None, config: RunConfig, store: str | Path | None
+) -> tuple[Selector, RunConfig]:
+    """Return who picks, and the settings that bear its name."""
+    if selector is None:
+        return resolve(config.selector), config
+    found = resolve(selector)
+    if store is not None:
+        raise SettingError(
+            f"A store cannot tell {found.name!r} from a later function of that name; leave store out, or publish the "
+            "selector under the entry point activekd_lab.selectors."
+        )
+    found.check_options(dict(config.selector_options))
+    return found, config.with_(selector=found.name)
 
 
 @contextmanager

@@ -30,6 +30,20 @@ def test_a_run_labels_what_its_selector_picks(tiny):
     assert sorted(map(int, active.view.ids)) == sorted(set(range(80)) - set(result.labeled_ids(3)))
 
 
+def test_a_function_of_ones_own_picks_and_lends_the_run_its_name(tiny, tmp_path):
+    def lowest(view, budget, *, generator):
+        return view.ids.sort().values[:budget]
+
+    result = run(RunConfig(**tiny), selector=lowest)
+    start = result.labeled_ids(0)
+    assert result.records[0].picks == tuple([i for i in range(80) if i not in start][:5])
+    assert result.config["selector"] == "lowest"
+    with pytest.raises(SettingError, match="A store cannot tell 'lowest' from a later function"):
+        run(RunConfig(**tiny), selector=lowest, store=tmp_path)
+    with pytest.raises(SettingError, match="'lowest' has no option 'protocol'"):
+        run(RunConfig(**tiny | {"selector": "badge", "selector_options": {"protocol": "paper"}}), selector=lowest)
+
+
 def test_radii_fall_and_agree_with_the_next_round_start(tiny):
     record = next(iter(ActiveRun(RunConfig(**tiny))))
     radii = record.pick_radii
