@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.widgets.base import Explorer
 from activekd_lab.widgets.panels import figure_widget, row, stack, words
+from activekd_lab.widgets.runner import start_run
 from activekd_lab.widgets.worker import Iterate, Worker
 
 
@@ -20,22 +23,28 @@ class LiveRun(Explorer):
     """Buttons and a learning curve for a run that goes on in the background.
 
     Args:
-        iterate: `iterate(cancel)` yields a RoundRecord a round, for example
-            `lambda cancel: akd.iterate(config, store="runs/", cancel=cancel)`.
-        rounds: how many query rounds it will have, for the progress bar.
+        source: the settings of an ActiveKD run; or `source(cancel)` that yields a RoundRecord a round.
+        rounds: how many query rounds a function will yield, for the progress bar; settings say it themselves.
         teacher_accuracy: a fraction, drawn as a level; None leaves it out.
+        store: a folder for run folders, beside settings: finished rounds are read from there. None keeps all in memory.
 
     Attributes:
         worker: the run without a front end.
 
     Raises:
-        SettingError: rounds below 0.
+        SettingError: rounds below 0, rounds missing beside a function, or a setting without effect.
     """
 
-    def __init__(self, iterate: Iterate, *, rounds: int, teacher_accuracy: float | None = None) -> None:
-        if rounds < 0:
-            raise SettingError(f"rounds must be 0 or more, but got {rounds}.")
-        self.rounds, self._teacher = rounds, teacher_accuracy
+    def __init__(
+        self,
+        source: RunConfig | Iterate,
+        *,
+        rounds: int | None = None,
+        teacher_accuracy: float | None = None,
+        store: str | Path | None = None,
+    ) -> None:
+        self.rounds, iterate = _rounds_of(source, rounds, store)
+        self._teacher = teacher_accuracy
         self.worker = Worker(iterate)
 
     def takeaway(self) -> str:
@@ -68,6 +77,21 @@ class LiveRun(Explorer):
 
     def _build(self) -> Any:
         return LiveView(self).box
+
+
+def _rounds_of(source: RunConfig | Iterate, rounds: int | None, store: str | Path | None) -> tuple[int, Iterate]:
+    """Return how many rounds there will be, and the function that yields them."""
+    if isinstance(source, RunConfig):
+        if rounds is not None:
+            raise SettingError(
+                f"rounds={rounds} has no effect beside settings, which say {source.rounds}; leave it out."
+            )
+        return source.rounds, lambda cancel: iter(start_run(source, store, cancel))
+    if rounds is None or rounds < 0:
+        raise SettingError(f"rounds must be 0 or more beside a function, but got {rounds}.")
+    if store is not None:
+        raise SettingError("store has no effect beside a function; let the function keep its rounds.")
+    return rounds, source
 
 
 class LiveView:

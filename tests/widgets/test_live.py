@@ -3,7 +3,9 @@ import time
 
 import pytest
 
+from activekd_lab.config import RunConfig
 from activekd_lab.errors import Cancelled, SettingError
+from activekd_lab.results import load_run
 from activekd_lab.widgets import LiveRun, Worker
 
 
@@ -95,3 +97,28 @@ def test_buttons_follow_the_run_and_the_curve_grows(steps, run):
     assert curve.data[0].y.tolist() == pytest.approx([30, 40, 50])
     assert "Done: round 2 of 2, 15 labels, accuracy 50.0 %" in text.value
     assert live.figure().data[0].y.tolist() == pytest.approx([30, 40, 50])
+
+
+def test_settings_are_run_from_the_store_and_say_their_rounds(tiny, tmp_path):
+    config = RunConfig(**tiny | {"rounds": 1})
+    for _ in range(2):  # the second time everything is stored
+        live = LiveRun(config, store=tmp_path)
+        live.worker.run()
+        live.worker.join(60)
+        assert (live.rounds, live.worker.status) == (1, "done"), live.takeaway()
+    assert [record.labels for record in live.worker.records] == [4, 9]
+    (folder,) = tmp_path.iterdir()
+    assert load_run(folder).records == tuple(live.worker.records)
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "message"),
+    [
+        (RunConfig(rounds=2), {"rounds": 3}, "rounds=3 has no effect beside settings, which say 2"),
+        (iter, {}, "rounds must be 0 or more beside a function, but got None"),
+        (iter, {"rounds": 1, "store": "runs"}, "store has no effect beside a function"),
+    ],
+)
+def test_settings_without_effect_are_refused(source, settings, message):
+    with pytest.raises(SettingError, match=message):
+        LiveRun(source, **settings)
