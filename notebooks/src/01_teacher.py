@@ -290,11 +290,16 @@ for name, method in (("labels only", "ce"), ("DHO", "dho")):
 # The student that listened to the teacher groups the pool as the teacher does. PCoreSet builds on this: it spreads its
 # labels over the student's probability space, and so over the groups that the teacher passed on.
 #
-# Here are both, teacher and student. Colour and marker are the teacher's cluster on both sides. **Predict first**: will
-# the student's points of one colour lie as close together as the teacher's?
+# Move the teacher's temperature, its prompt and the number of clusters, and read the sentence beside the maps. Colours
+# are the teacher's clusters on both sides. **Predict first**: at a very low temperature, what becomes of the teacher's
+# clusters? And does the student, which stays as it was, still agree?
 
 # %%
-akd.plots.prediction_bias(predictions.numpy(), students["DHO"].numpy(), found.assignment.numpy(), data.class_names)
+by_prompt = {w: model.zero_shot(data, [w]).logits(pool).numpy() for w in wordings[:3]}
+by_prompt["all of them"] = model.zero_shot(data, wordings).logits(pool).numpy()
+student = students["DHO"].numpy()
+explorer = akd.widgets.BiasExplorer(by_prompt, student, data.class_names, count=min(K, 30), seed=seed)
+explorer
 
 # %% [markdown]
 # ## What we learned
