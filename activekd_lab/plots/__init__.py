@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from activekd_lab.plots.ranks import critical_difference
     from activekd_lab.plots.reliability import reliability_diagram
     from activekd_lab.plots.report import Pool, write_report
+    from activekd_lab.plots.steps import selection_steps
     from activekd_lab.plots.theme import selector_style, use_theme
     from activekd_lab.plots.triangle import simplex
 
@@ -39,6 +40,7 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
     "prediction_bias": "bias",
     "probability_map": "maps",
     "reliability_diagram": "reliability",
+    "selection_steps": "steps",
     "selector_race": "race",
     "selector_style": "theme",
     "simplex": "triangle",
@@ -59,6 +61,7 @@ __all__ = [
     "prediction_bias",
     "probability_map",
     "reliability_diagram",
+    "selection_steps",
     "selector_race",
     "selector_style",
     "simplex",
