@@ -1,0 +1,102 @@
+"""Checks of 04_activekd: the mix of two heads, the area under a learning curve, and a selector of one's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from activekd_lab.checks.base import Function, Wrong, call, close, register, rows_sum_to_one, same, tensor_like
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from activekd_lab.selectors import PoolView
+
+
+@register("04.mix")
+def mix(function: Function) -> str:
+    """Check the mixed probabilities: which head the weight and the temperature belong to."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    ce, kd = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0]]), torch.tensor([[0.0, 4.0, 0.0], [2.0, 0.0, 2.0]])
+    found = tensor_like(call(function, ce, kd, 0.25, 2.0), (2, 3), "one row an image, one column a class")
+    p, soft = ce.softmax(1), (kd / 2).softmax(1)
+    if close(found, 0.75 * p + 0.25 * soft):
+        raise Wrong("The weights are swapped: ce_weight belongs to the head that learned from labels, ce_logits.")
+    if close(found, 0.25 * p + 0.75 * kd.softmax(1)):
+        raise Wrong("kd_temperature has no effect: divide the kd_logits by it before their softmax.")
+    if close(found, 0.25 * (ce / 2).softmax(1) + 0.75 * soft):
+        raise Wrong("The temperature softens both heads; it belongs to the teacher's head alone.")
+    if close(found, (0.25 * ce + 0.75 * kd / 2).softmax(1)):
+        raise Wrong("This mixes logits; mix probabilities, so that the softmax of each head comes first.")
+    rows_sum_to_one(found)
+    same(found, 0.25 * p + 0.75 * soft, "the mix of two rows at ce_weight 0.25 and kd_temperature 2")
+    return "Right: a weighted mean of probabilities is again one, so the rows need no repair."
+
+
+@register("04.area")
+def area(function: Function) -> str:
+    """Check the area under an unevenly spaced curve, divided by its width."""
+    labels, accuracy = [10, 20, 60], [0.2, 0.4, 0.6]
+    found = tensor_like(call(function, labels, accuracy), (), "one number")
+    if close(found, 23):
+        raise Wrong("This is the whole area; divide it by the width of the curve, so that a fraction remains.")
+    if close(found, 0.4):
+        raise Wrong("This is the plain mean of the accuracies; wide steps count more than narrow ones.")
+    if close(found, 18 / 50):
+        raise Wrong("Each piece takes the height of its left end; take the mean of both ends.")
+    if close(found, 28 / 50):
+        raise Wrong("Each piece takes the height of its right end; take the mean of both ends.")
+    if close(found, 23 / 60):
+        raise Wrong("The width goes from the first to the last label count, not from 0.")
+    same(found, 0.46, "the mean height over 10, 20 and 60 labels")
+    same(call(function, [10, 30], [0.4, 0.6]), 0.5, "the mean height of a straight line from 40% to 60%")
+    return "Right: a fraction, and the same whether a straight piece is measured once or ten times."
+
+
+@register("04.disagreement", points=2)
+def disagreement(function: Function) -> str:
+    """Check a selector: ids instead of positions, largest first, none twice, as `select` wants them."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    from activekd_lab.errors import PoolError  # noqa: PLC0415
+    from activekd_lab.selectors import select  # noqa: PLC0415  (imports torch)
+
+    view, expected, positions = _view()
+    found = call(function, view, 3, generator=torch.Generator().manual_seed(0))
+    picks = tensor_like(found, (3,), "one id a pick")
+    if close(picks, positions[:3]):
+        raise Wrong("These are positions among the rows; the ids of those rows are view.ids[positions].")
+    if close(picks, expected.flip(0)[:3]):
+        raise Wrong("These are the images on which both agree most: take the largest differences, not the smallest.")
+    if close(picks.sort().values, expected[:3].sort().values) and not close(picks, expected[:3]):
+        raise Wrong("The right three images, but not in order: the largest difference comes first.")
+    same(picks, expected[:3], "the id of the largest disagreement")
+    try:
+        select(function, view, 2, generator=torch.Generator().manual_seed(0))
+    except PoolError as error:
+        raise Wrong(f"akd.run would refuse it: {error}") from None
+    return (
+        "Right. Now give it to akd.run(config, selector=disagreement), and see whether disagreement is worth a label."
+    )
+
+
+def _view() -> tuple[PoolView, Tensor, Tensor]:
+    """Return a small PoolView, its ids by falling disagreement, and the positions of those."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    from activekd_lab.selectors import PoolView  # noqa: PLC0415  (imports torch)
+
+    student = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.0, 0.0, 1.0], [0.4, 0.3, 0.3]])
+    teacher = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.9, 0.0], [0.4, 0.3, 0.3], [0.0, 0.5, 0.5], [0.4, 0.3, 0.3]])
+    ids, order = torch.tensor([7, 2, 11, 4, 9]), torch.tensor([1, 3, 2, 0, 4])
+    view = PoolView(
+        ids=ids,
+        probabilities=student,
+        features=torch.eye(5),
+        labeled_ids=torch.tensor([0]),
+        labeled_labels=torch.tensor([1]),
+        labeled_probabilities=torch.tensor([[0.1, 0.8, 0.1]]),
+        labeled_features=torch.ones(1, 5),
+        teacher_probabilities=teacher,
+    )
+    return view, ids[order], order
