@@ -15,7 +15,7 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.map_data import sample
-from activekd_lab.plots.projection import Projection, ProjectionName, fit_projection
+from activekd_lab.plots.projection import Projection, ProjectionName, circles, fit_projection
 
 _COLORS = (theme.VERMILLION, theme.BLUE, theme.GREEN, theme.ORANGE, theme.PURPLE, theme.SKY)
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
@@ -74,7 +74,7 @@ def prediction_bias(
     *,
     projection: ProjectionName | None = None,
 ) -> go.Figure:
-    """Draw teacher and student side by side; colour and marker are the teacher's cluster in both.
+    """Draw teacher and student side by side; colour and marker are the teacher's cluster in both, crosses the centres.
 
     Args:
         teacher: (N, C) probabilities.
@@ -92,20 +92,21 @@ def prediction_bias(
         theme.figure(
             "Does the student inherit the teacher's clusters?",
             f"mean radius of a cluster: teacher {data.teacher_radius.mean():.3f}, student "
-            f"{data.student_radius.mean():.3f}; all student predictions together {data.overall_radius:.3f}",
+            f"{data.student_radius.mean():.3f} (all student predictions: {data.overall_radius:.3f})",
             height=560,
         ).layout
     )
     ids = np.sort(np.concatenate(sample(len(clusters), 10_000)))
     for k in range(len(data.teacher_radius)):
         _add_cluster(fig, data, k, ids[clusters[ids] == k])
-    for col in (1, 2):
+    for col, places, radii in ((1, data.teacher, data.teacher_radius), (2, data.student, data.student_radius)):
+        _add_centers(fig, data, places, radii, col)
         _add_corners(fig, data.projection, class_names, col)
     fig.update_xaxes(visible=False, constrain="domain")
     fig.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
     fig.update_yaxes(scaleanchor="x2", col=2)
     fig.update_annotations(font_size=13)
-    return fig.update_layout(margin=dict(l=20, r=20, t=116, b=60), legend=dict(y=-0.02))
+    return fig.update_layout(margin=dict(l=20, r=20, t=116, b=60), legend=dict(y=-0.02, itemsizing="constant"))
 
 
 def _add_cluster(fig: go.Figure, data: PredictionBias, k: int, ids: Array) -> None:
@@ -117,12 +118,22 @@ def _add_cluster(fig: go.Figure, data: PredictionBias, k: int, ids: Array) -> No
             showlegend=col == 1 and len(data.teacher_radius) <= 12, hoverinfo="name",
         )  # fmt: skip
         fig.add_trace(trace, row=1, col=col)
-    for col, places in ((1, data.teacher), (2, data.student)):
-        if len(ids):
-            x, y = places[data.clusters == k].mean(axis=0)
-            mark = dict(color=_COLORS[k % 6], size=13, symbol="x-thin", line=dict(color=_COLORS[k % 6], width=3))
-            fig.add_trace(go.Scatter(x=[x], y=[y], mode="markers", marker=mark, legendgroup=str(k), showlegend=False,
-                                     hoverinfo="skip"), row=1, col=col)  # fmt: skip
+
+
+def _add_centers(fig: go.Figure, data: PredictionBias, places: Array, radii: Array, col: int) -> None:
+    """Add a cross a cluster's centre, with its radius on hover, and as a circle where the map can show it."""
+    filled = [k for k in range(len(radii)) if (data.clusters == k).any()]
+    centers = np.array([places[data.clusters == k].mean(axis=0) for k in filled])
+    scale = data.projection.scale
+    if scale is not None:
+        x, y = circles(centers, scale * radii[filled])
+        line = dict(color=theme.GREY, width=1.5, dash="dot")
+        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False), row=1, col=col)
+    mark = dict(color=[_COLORS[k % 6] for k in filled], size=13, symbol="x", line=dict(color="white", width=2))
+    text = [f"centre of cluster {k + 1}: mean radius {radii[k]:.3f}" for k in filled]
+    trace = go.Scattergl(x=centers[:, 0], y=centers[:, 1], mode="markers", marker=mark, hovertext=text,
+                         hoverinfo="text", name="centres", showlegend=False)  # fmt: skip
+    fig.add_trace(trace, row=1, col=col)
 
 
 def _add_corners(fig: go.Figure, projection: Projection, class_names: Sequence[str], col: int) -> None:

@@ -18,7 +18,7 @@ from activekd_lab.plots.images import check_images, sheet
 from activekd_lab.plots.maps import shorten
 from activekd_lab.results import RunResult
 
-_COLUMNS, _SHOWN, _NAME, _ROW = 8, 48, 14, 158
+_COLUMNS, _SHOWN, _NAME, _ROW = 6, 48, 18, 158
 _ANSWER = {
     ok: f'<span style="color:{color}">{sign}</span>'
     for ok, color, sign in ((True, theme.GREEN, "✓"), (False, theme.VERMILLION, "✗"))
@@ -88,7 +88,7 @@ def pick_gallery(result: RunResult, images: Array, labels: Array, *, rounds: Seq
     """
     check_images(images)
     data = pick_gallery_data(result, labels, rounds)
-    rows = -(-min(_SHOWN, max(len(picks.ids) for picks in data)) // _COLUMNS)
+    rows = gallery_rows(max(len(picks.ids) for picks in data))
     fig = gallery_figure(f"Picked images: {result.config['selector']}, seed {result.config['seed']}", rows)
     looks = [(gallery_captions(picks, result.class_names), gallery_images(picks, images)) for picks in data]
     fig.add_trace(looks[0][0])
@@ -105,6 +105,11 @@ def gallery_figure(title: str, rows: int) -> go.Figure:
     fig.update_xaxes(visible=False, range=[0, _COLUMNS], fixedrange=True)
     fig.update_yaxes(visible=False, range=[rows, 0], fixedrange=True)
     return fig.update_layout(margin=dict(l=8, r=8, t=76, b=54))
+
+
+def gallery_rows(count: int) -> int:
+    """Return how many rows `count` images take; at most 48 are drawn."""
+    return -(-min(_SHOWN, count) // _COLUMNS)
 
 
 def gallery_captions(picks: Picks, class_names: Sequence[str]) -> go.Scatter:

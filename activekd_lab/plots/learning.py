@@ -65,7 +65,7 @@ def learning_curves(results: Sequence[RunResult]) -> go.Figure:
         add_curve(fig, curve, scale=100, unit="%")
     for name, accuracy in data.teachers.items():
         _add_level(fig, data.curves, f"teacher {name}, zero-shot", 100 * accuracy)
-    fig.update_yaxes(rangemode="tozero", ticksuffix=" ")
+    fig.update_yaxes(ticksuffix=" ")
     return fig
 
 

@@ -178,7 +178,7 @@ def _add_rim(fig: go.Figure, data: ProbabilityMap) -> None:
     many = len(corners) > _UPRIGHT
     reach = 1.08 + _PER_LETTER * max(len(shorten(name)) for name in data.class_names) if many else 1.2
     fig.update_xaxes(range=[-reach, reach])
-    fig.update_yaxes(range=[-reach, reach])
+    fig.update_yaxes(range=[-0.62, 1.12] if data.projection.name == "ternary" else [-reach, reach])
     if len(corners) <= _MAX_NAMES:
         placed = zip(data.class_names, corners.tolist(), np.degrees(angles).tolist(), strict=True)
         fig.layout.annotations = [_class_name(name, x, y, angle, many=many) for name, (x, y), angle in placed]

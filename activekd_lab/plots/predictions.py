@@ -10,11 +10,8 @@ import plotly.graph_objects as go
 from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.plots.distances import entropy_share
-from activekd_lab.plots.gallery import Picks, gallery_captions, gallery_figure, gallery_images
+from activekd_lab.plots.gallery import Picks, gallery_captions, gallery_figure, gallery_images, gallery_rows
 from activekd_lab.plots.groups import Array
-from activekd_lab.plots.maps import shorten
-
-_COLUMNS, _LETTERS = 8, 20
 
 
 def predictions_data(probabilities: Array, labels: Array, ids: Sequence[int]) -> Picks:
@@ -57,22 +54,10 @@ def prediction_gallery(
     """
     data = predictions_data(probabilities, labels, ids)
     right = int((data.true == data.predicted).sum())
-    fig = gallery_figure(f"{title}: {right} of {len(data.ids)} right", -(-len(data.ids) // _COLUMNS))
+    fig = gallery_figure(f"{title}: {right} of {len(data.ids)} right", gallery_rows(len(data.ids)))
     text = "below each image: true class, the answer (✓ or ✗), its uncertainty from 0 to 1"
-    captions = gallery_captions(data, class_names)
-    fig.add_trace(captions.update(text=_texts(data, class_names), hovertext=_hover(data, class_names)))
-    return fig.update_layout(images=gallery_images(data, np.asarray(images)), title_subtitle_text=text)
-
-
-def _texts(data: Picks, class_names: Sequence[str]) -> list[str]:
-    """Return the text below each image; longer than in a gallery of picks, since the names are the point here."""
-    found = []
-    for truth, answer, entropy in zip(data.true, data.predicted, data.entropy, strict=True):
-        sign, color = ("✓", theme.GREEN) if truth == answer else ("✗", theme.VERMILLION)
-        mark = f'<span style="color:{color}">{sign}</span>'
-        names = [shorten(class_names[c], _LETTERS) for c in (truth, answer)]
-        found.append(f"<b>{names[0]}</b><br>{mark} {names[1]}<br>{entropy:.2f}")
-    return found
+    fig.add_trace(gallery_captions(data, class_names).update(hovertext=_hover(data, class_names)))
+    return fig.update_layout(images=gallery_images(data, np.asarray(images)), title_subtitle_text=theme.wrap(text))
 
 
 def _hover(data: Picks, class_names: Sequence[str]) -> list[str]:

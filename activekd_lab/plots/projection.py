@@ -38,6 +38,15 @@ class Projection(NamedTuple):
         return np.asarray((probabilities - self.mean) @ self.anchors, dtype=np.float32)
 
     @property
+    def scale(self) -> float | None:
+        """Radius on the map of a ball's shadow, for radius 1 between probabilities.
+
+        "ternary" keeps every distance in proportion; with "pca" a point inside the shadow may lie outside the ball, in
+        a direction that the map leaves out. None elsewhere: a wheel's shadow is larger than the ball means.
+        """
+        return {"ternary": math.sqrt(1.5), "pca": 1.0}.get(self.name)
+
+    @property
     def corners(self) -> Array:
         """(C, 2) positions of certain predictions of each class."""
         return np.asarray((np.eye(len(self.mean)) - self.mean) @ self.anchors, dtype=np.float32)
@@ -74,6 +83,21 @@ def fit_projection(
         return _pca(probabilities)
     wheel = Projection(name, np.zeros(classes), _wheel(probabilities))
     return wheel if name != "umap" else _umap(probabilities, wheel, layout)
+
+
+def circles(centers: Array, radii: Array | float, corners: int = 48) -> tuple[Array, Array]:
+    """Return x and y of circles around (Q, 2) centres as one float32 line, NaN after each; radii are (Q,) or one."""
+    turn = np.linspace(0, 2 * np.pi, corners + 1)
+    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)  # (corners + 1, 2)
+    lines = centers[:, None] + np.broadcast_to(radii, len(centers))[:, None, None] * ring
+    return with_gaps(lines)
+
+
+def with_gaps(lines: Array) -> tuple[Array, Array]:
+    """Return x and y of (K, P, 2) lines of P points as one float32 line, NaN after each."""
+    gap = np.full((len(lines), 1, 2), np.nan)
+    points = np.concatenate([lines, gap], axis=1).reshape(-1, 2).astype(np.float32)
+    return points[:, 0], points[:, 1]
 
 
 def _wheel(probabilities: Array) -> Array:

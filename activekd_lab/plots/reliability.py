@@ -65,7 +65,8 @@ def reliability_diagram(probabilities: Array, labels: Array, *, bins: int = 10, 
     data = reliability_data(probabilities, labels, bins=bins)
     fig = theme.figure(
         f"Reliability of the {name}",
-        f"expected calibration error {100 * data.error:.1f} points; below the diagonal: too sure of itself",
+        f"expected calibration error {100 * data.error:.1f} points; above the diagonal: more often right than it "
+        "claims, below: too sure of itself",
         x="confidence", y="accuracy", height=480,
     )  # fmt: skip
     diagonal = dict(color=theme.GREY, width=1.5, dash="5px 4px")
@@ -74,11 +75,11 @@ def reliability_diagram(probabilities: Array, labels: Array, *, bins: int = 10, 
     )
     size = 8 + 26 * np.sqrt(data.predictions / data.predictions.max())
     trace = go.Scatter(
-        x=data.confidence, y=data.accuracy, mode="lines+markers", name=f"{name} (area: how many)",
+        x=data.confidence, y=data.accuracy, mode="lines+markers", cliponaxis=False, name=f"{name} (area: how many)",
         marker=dict(size=size, color=theme.VERMILLION, line=dict(color="white", width=1)), line_color=theme.VERMILLION,
         customdata=data.predictions,
         hovertemplate="confidence %{x:.2f}<br>accuracy %{y:.2f}<br>%{customdata} predictions",
     )  # fmt: skip
     fig.add_trace(trace)
-    fig.update_xaxes(range=[-0.02, 1.02], constrain="domain")
+    fig.update_xaxes(range=[-0.02, 1.02], constrain="domain", constraintoward="left")
     return fig.update_yaxes(range=[-0.02, 1.02], scaleanchor="x")

@@ -8,6 +8,7 @@ Figures have a transparent paper and take ink, grid and colour scales from the t
 
 from __future__ import annotations
 
+import textwrap
 import zlib
 from typing import Any, Literal, NamedTuple
 
@@ -75,9 +76,15 @@ def figure(title: str, subtitle: str = "", *, x: str = "", y: str = "", height: 
         layout: further Plotly layout settings.
     """
     fig = go.Figure()
-    fig.update_layout(template=_template("light"), height=height, title=dict(text=title, subtitle=dict(text=subtitle)))
+    words = dict(text=title, subtitle=dict(text=wrap(subtitle)))
+    fig.update_layout(template=_template("light"), height=height, title=words)
     fig.update_layout(xaxis_title=x or None, yaxis_title=y or None, **layout)
     return fig
+
+
+def wrap(text: str, letters: int = 88) -> str:
+    """Break a line into lines of at most `letters` characters: Plotly would cut it off at the figure's edge."""
+    return "<br>".join(textwrap.wrap(text, letters))
 
 
 def use_theme(fig: go.Figure, theme: Theme) -> go.Figure:

@@ -21,11 +21,29 @@ def test_radii_are_mean_distances_to_the_groups_centre():
 def test_both_panels_share_projection_and_colours():
     p = probabilities(60, 5, 3.0, 0)
     fig = prediction_bias(p, p[::-1], p.argmax(1) // 2, tuple("abcde"))
-    panels = [[t.marker.color for t in fig.data if t.type == "scattergl" and t.xaxis == axis] for axis in ("x", "x2")]
+    panels = [
+        [t.marker.color for t in fig.data if t.type == "scattergl" and t.legendgroup and t.xaxis == axis]
+        for axis in ("x", "x2")
+    ]
     assert panels[0] == panels[1]
     assert len(panels[0]) == 3
     assert fig.layout.title.text == "Does the student inherit the teacher's clusters?"
     assert "mean radius" in fig.to_html(include_plotlyjs=False)
+
+
+def test_centres_carry_their_radius_and_the_exact_map_draws_it():
+    fig = prediction_bias(TEACHER, STUDENT, CLUSTERS, tuple("abc"))
+    centers = [t for t in fig.data if t.name == "centres"]
+    assert centers[0].hovertext[0] == "centre of cluster 1: mean radius 0.141"
+    np.testing.assert_allclose(
+        [centers[1].x[1], centers[1].y[1]], [np.sqrt(3) / 4, -0.25] * np.array([-1, 1]), atol=1e-6
+    )
+    (circle,) = [t for t in fig.data if t.line.dash == "dot" and t.xaxis == "x"]
+    away = np.hypot(circle.x[:49] - centers[0].x[0], circle.y[:49] - centers[0].y[0])
+    np.testing.assert_allclose(away, 0.1 * np.sqrt(2) * np.sqrt(1.5), rtol=1e-5)
+    p = probabilities(60, 5, 3.0, 0)
+    wheel = prediction_bias(p, p, p.argmax(1), tuple("abcde"))
+    assert not [t for t in wheel.data if t.line.dash == "dot"]
 
 
 def test_other_images_are_refused():
