@@ -23,6 +23,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+_TEXTS = (Path(__file__).parent / "texts.js").read_text("utf-8")
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 SECONDS = float(os.environ.get("ACTIVEKD_LAB_BROWSER_SECONDS", "300"))  # patience with one notebook
 _FLAGS = (
@@ -67,6 +68,11 @@ class Tab:
     def _note_request(self, request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "file:", "data:", "blob:")):
             self.outside.append(request.url)
+
+    def text_problems(self) -> list[str]:
+        """Say which texts of the page's plots overlap or are cut off."""
+        found: list[str] = self.page.evaluate(_TEXTS)
+        return found
 
     def screenshot(self, name: str, *, of: Any = None, full_page: bool = False) -> Path:
         """Save `test-artifacts/NAME.png`, of the window or of one locator."""

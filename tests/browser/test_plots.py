@@ -1,0 +1,97 @@
+"""Every plot in Chromium at two widths: no text overlaps another or is cut off, and the console stays silent."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs
+from runs import make_images, make_run, probabilities
+
+from activekd_lab import plots
+from activekd_lab.mixing import mixing_data
+from activekd_lab.plots.predictions import prediction_gallery
+from activekd_lab.plots.theme import use_theme
+
+KINDS = ("plain", "dotted", "striped", "shaded", "checkered", "outlined")
+SHAPES = ("circle", "ring", "triangle", "square", "cross", "star", "heart", "crescent")
+NAMES = tuple(f"{kind} {shape}" for kind, shape in product(KINDS, SHAPES))
+NO_PLOTS = {"Pool", "selector_style", "use_theme", "write_report"}
+N, LABELS = 400, np.arange(400) % 48
+
+
+def run(selector="pcoreset", seed=0, *, c=48, rounds=3, **more):
+    made = make_run(selector, seed, c=c, n=N, rounds=rounds, **more)
+    return replace(made, class_names=NAMES[:c])
+
+
+def figures():
+    shown, small = run(), run(c=3, rounds=5)
+    selectors, methods = {"pcoreset": 0.15, "coreset": 0.12, "random": 0.1}, ("dho", "ce")
+    many = [run(s, seed, method=m, gain=selectors[s]) for s, seed, m in product(selectors, (0, 1), methods)]
+    teacher, student = probabilities(N, 48, 2.0, 0), probabilities(N, 48, 4.0, 0)
+    clusters = teacher.argmax(axis=1) // 4
+    cosines = dict(zip(("one head", "two heads"), np.random.default_rng(0).uniform(-0.5, 0.5, (2, 40)), strict=True))
+    return {
+        "class_balance": plots.class_balance(shown),
+        "prediction_bias": plots.prediction_bias(teacher, student, clusters, NAMES),
+        "confusion_groups": plots.confusion_groups(teacher, LABELS, NAMES),
+        "gradient_conflict": plots.gradient_conflict(10 * np.arange(40), cosines),
+        "coverage": plots.coverage(many[::2]),
+        "pick_gallery": plots.pick_gallery(shown, make_images(N), LABELS),
+        "learning_curves": plots.learning_curves(many),
+        "probability_map-ternary": plots.probability_map(small, labels=LABELS % 3),
+        "probability_map-wheel": plots.probability_map(shown, labels=LABELS),
+        "probability_map-few": plots.probability_map(run(c=10), labels=LABELS % 10),
+        "probability_map-pca": plots.probability_map(shown, projection="pca"),
+        "mixing_surface": plots.mixing_surface(mixing_data(np.log(teacher), np.log(student), LABELS)),
+        "prediction_gallery": prediction_gallery(make_images(N), LABELS, teacher, NAMES, range(16)),
+        "selector_race": plots.selector_race(many),
+        "critical_difference": plots.critical_difference(many),
+        "reliability_diagram": plots.reliability_diagram(teacher, LABELS),
+    }  # fmt: skip
+
+
+DRAW = """async ([text, ground]) => { const spec = JSON.parse(text);
+  document.body.style.background = ground;
+  await Plotly.newPlot('plot', spec.data, spec.layout, {responsive: true});
+  if (spec.frames) await Plotly.addFrames('plot', spec.frames);
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))); }"""
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory):
+    """An empty page with Plotly; a notebook's cell is about 50 pixels narrower than its window, on either side."""
+    path = tmp_path_factory.mktemp("plots") / "plots.html"
+    body = '<body style="margin:0 50px"><div id="plot"></div>'
+    path.write_text(f"<!doctype html><meta charset=utf-8><script>{get_plotlyjs()}</script>{body}", encoding="utf-8")
+    return path.as_uri()
+
+
+def test_the_check_sees_an_overlap_and_a_text_that_is_cut_off(open_page, sheet):
+    tab = open_page(sheet)
+    fig = plots.learning_curves([run()])
+    fig.add_annotation(text="over", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=56)
+    fig.add_annotation(text="far too long " * 30, x=0.5, y=0.5, xref="paper", yref="paper", textangle=30)
+    tab.page.evaluate(DRAW, [fig.to_json(), "white"])
+    found = "\n".join(tab.text_problems())
+    assert '"Accuracy along the labels" overlaps "over"' in found
+    assert 'far too long" is cut off' in found
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (800, "light"), (800, "dark")])
+def test_no_text_overlaps_or_is_cut_off(open_page, sheet, width, theme):
+    tab = open_page(sheet, width=width, height=1300)
+    found = figures()
+    forgotten = set(plots.__all__) - {name.split("-")[0] for name in found} - NO_PLOTS
+    assert not forgotten, f"add these plots to figures(): {forgotten}"
+    problems = []
+    for name, fig in found.items():
+        assert fig.layout.title.text
+        assert fig.layout.title.subtitle.text
+        tab.page.evaluate(DRAW, [use_theme(fig, theme).to_json(), {"light": "white", "dark": "#171d26"}[theme]])
+        tab.screenshot(f"plot-{name}-{width}-{theme}", of=tab.page.locator("#plot"))
+        problems += [f"{name}: {text}" for text in tab.text_problems()]
+    assert problems == []
+    assert tab.errors == []
+    assert tab.outside == []
