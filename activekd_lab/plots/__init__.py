@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from activekd_lab.plots.learning import learning_curves
     from activekd_lab.plots.maps import probability_map
     from activekd_lab.plots.mixing import mixing_surface
+    from activekd_lab.plots.projection import umap_layout
     from activekd_lab.plots.race import selector_race
     from activekd_lab.plots.ranks import critical_difference
     from activekd_lab.plots.reliability import reliability_diagram
     from activekd_lab.plots.report import Pool, write_report
     from activekd_lab.plots.steps import selection_steps
+    from activekd_lab.plots.spaces import coverage_spaces
     from activekd_lab.plots.theme import selector_style, use_theme
     from activekd_lab.plots.triangle import simplex
 
@@ -32,6 +34,7 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
     "class_balance": "balance",
     "confusion_groups": "confusion",
     "coverage": "covering",
+    "coverage_spaces": "spaces",
     "critical_difference": "ranks",
     "gradient_conflict": "conflict",
     "learning_curves": "learning",
@@ -44,6 +47,7 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
     "selector_race": "race",
     "selector_style": "theme",
     "simplex": "triangle",
+    "umap_layout": "projection",
     "use_theme": "theme",
     "write_report": "report",
 }
@@ -53,6 +57,7 @@ __all__ = [
     "class_balance",
     "confusion_groups",
     "coverage",
+    "coverage_spaces",
     "critical_difference",
     "gradient_conflict",
     "learning_curves",
@@ -65,6 +70,7 @@ __all__ = [
     "selector_race",
     "selector_style",
     "simplex",
+    "umap_layout",
     "use_theme",
     "write_report",
 ]

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from activekd_lab.errors import SettingError
-from activekd_lab.plots.distances import entropy_share
+from activekd_lab.plots.distances import entropy_share, nearest
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.projection import Projection, ProjectionName, fit_projection
-from activekd_lab.results import RunResult
+from activekd_lab.results import RoundRecord, RunResult
 
-DRAWN, HOVERED = 20_000, 5_000
-"""At most so many pool points are drawn, and so many of those answer the mouse; the others are left to the eye."""
+DRAWN, HOVERED, LINKED = 20_000, 5_000, 2_000
+"""At most so many pool points are drawn, so many of those answer the mouse, and so many have a line to their centre."""
 
 
 class MapRound(NamedTuple):
@@ -29,6 +29,8 @@ class MapRound(NamedTuple):
         labeled: (L,) ids trained on; labeled_round: (L,) the round that bought each.
         picks: (B,) ids, in the selector's order.
         radii: (B + 1,) covering radius after 0 … B picks, or empty.
+        links: (P, 2) ids of points and of the labelled or picked image nearest to each, or None.
+        ball: covering radius with the picks, where balls are drawn, or None.
     """
 
     round: int
@@ -40,6 +42,8 @@ class MapRound(NamedTuple):
     labeled_round: Array
     picks: Array
     radii: Array
+    links: Array | None = None
+    ball: float | None = None
 
 
 class ProbabilityMap(NamedTuple):
@@ -72,6 +76,8 @@ def probability_map_data(
     labels: Array | None = None,
     max_points: int = DRAWN,
     hovered: int = HOVERED,
+    lines: bool = False,
+    balls: bool = False,
 ) -> ProbabilityMap:
     """Project a run's stored pool probabilities; arguments as in `probability_map`.
 
@@ -86,9 +92,19 @@ def probability_map_data(
     if labels is not None and len(labels) != len(reference):
         raise SettingError(f"labels must hold one class an image ({len(reference)}), but got {len(labels)}.")
     fitted = fit_projection(reference, projection, layout=layout)
+    if balls and fitted.scale is None:
+        raise SettingError(
+            f"balls=True needs projection='ternary' or 'pca', but got {fitted.name!r}, where a ball has no true size; "
+            "lines=True shows what each label covers."
+        )
     alive, backdrop = sample(len(reference), max_points, hovered)
     name = f"{result.config['selector']}, seed {result.config['seed']}"
     found = tuple(_map_round(result, fitted, r) for r in shown)
+    if lines:
+        ids = alive[:: -(-max(1, len(alive)) // LINKED)]
+        found = tuple(r._replace(links=_links(result.probabilities(r.round), ids, r)) for r in found)
+    if balls:
+        found = tuple(r._replace(ball=_ball(result.records[r.round])) for r in found)
     return ProbabilityMap(name, result.class_names, fitted, alive, backdrop, found, labels)
 
 
@@ -100,6 +116,17 @@ def map_round(
     confidence = probabilities[np.arange(len(predicted)), predicted].astype(np.float32)
     at, entropy = projection.positions(probabilities), entropy_share(probabilities)
     return MapRound(number, at, predicted, confidence, entropy, labeled, bought, picks, radii)
+
+
+def _links(probabilities: Array, ids: Array, shown: MapRound) -> Array:
+    """Return (P, 2) ids: each of (P,) `ids`, and the labelled or picked image whose probabilities are nearest."""
+    centers = np.concatenate([shown.labeled, shown.picks])
+    _, which = nearest(probabilities[ids], probabilities[centers])
+    return np.stack([ids, centers[which]], axis=1)
+
+
+def _ball(record: RoundRecord) -> float:
+    return record.pick_radii[-1] if record.pick_radii else record.covering_radius
 
 
 def sample(size: int, max_points: int = DRAWN, hovered: int = HOVERED) -> tuple[Array, Array]:

@@ -13,10 +13,9 @@ import plotly.graph_objects as go
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.map_data import DRAWN, HOVERED, MapRound, ProbabilityMap, probability_map_data
-from activekd_lab.plots.projection import Projection, ProjectionName
+from activekd_lab.plots.projection import Projection, ProjectionName, circles, with_gaps
 from activekd_lab.results import RunResult
 
-_TRACES = 5
 _NUMBERED = 9  # two digits do not fit a marker
 _MAX_NAMES, _UPRIGHT = 60, 12  # more names would overlap; more than 12 stand along the radius
 _LETTERS, _PER_LETTER = 20, 0.022  # longest name written out, and a letter's width in units of the wheel's radius
@@ -37,6 +36,8 @@ def probability_map(
     labels: Array | None = None,
     max_points: int = DRAWN,
     hovered: int = HOVERED,
+    lines: bool = False,
+    balls: bool = False,
 ) -> go.Figure:
     """Draw the pool's predicted probabilities, with a slider over rounds.
 
@@ -50,6 +51,9 @@ def probability_map(
         labels: (N,) true classes for the hover text, or None to keep them hidden.
         max_points: how many pool points are drawn, at most 20,000; a larger pool is sampled.
         hovered: how many of them answer the mouse; the others are only seen.
+        lines: join points (at most 2,000) with the labelled or picked image that is nearest in probability space.
+        balls: draw the covering ball of each labelled or picked image; every point lies in one. Exact for three
+            classes; with "pca", a ball's shadow. Not with the other projections.
 
     Raises:
         SettingError: no round to show, or a setting that does not fit.
@@ -63,6 +67,8 @@ def probability_map(
         labels=labels,
         max_points=max_points,
         hovered=hovered,
+        lines=lines,
+        balls=balls,
     )
     fig = map_figure(data, data.rounds[0])
     if len(data.rounds) > 1:
@@ -106,8 +112,8 @@ def caption(shown: MapRound) -> str:
 
 
 def traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
-    """Return the map's traces for a round: backdrop, pool, labelled, picks and the corner's text."""
-    return [*pool_traces(data, shown), *pick_traces(data, shown)]
+    """Return the map's traces for a round: backdrop, pool, labelled, picks, the corner's text, and options."""
+    return [*pool_traces(data, shown), *pick_traces(data, shown), *cover_traces(data, shown)]
 
 
 def pool_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
@@ -135,6 +141,21 @@ def pick_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
         go.Scatter(x=[0], y=[1], xaxis="x2", yaxis="y2", mode="text", text=[caption(shown)], hoverinfo="skip",
                    textposition="bottom right", textfont_size=12, showlegend=False),
     ]  # fmt: skip
+
+
+def cover_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
+    """Return the covering balls and the lines to the nearest centres, where the round holds them."""
+    found = []
+    if shown.ball is not None and data.projection.scale is not None:
+        centers = shown.positions[np.concatenate([shown.labeled, shown.picks])]
+        x, y = circles(centers, data.projection.scale * shown.ball)
+        look = dict(fill="toself", fillcolor=theme.rgba(theme.BLUE, 0.1), line=dict(color=theme.BLUE, width=0.7))
+        found.append(go.Scatter(x=x, y=y, mode="lines", **look, hoverinfo="skip", name="covering balls"))
+    if shown.links is not None:
+        x, y = with_gaps(shown.positions[shown.links])
+        line = dict(color=theme.rgba(theme.GREY, 0.5), width=0.8)
+        found.append(go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name="to the nearest of them"))
+    return found
 
 
 def _at(shown: MapRound, ids: Array) -> dict[str, Any]:
@@ -204,7 +225,7 @@ def _class_name(name: str, x: float, y: float, degrees: float, *, many: bool) ->
 
 def _animate(fig: go.Figure, data: ProbabilityMap) -> None:
     """Give every round a frame, a stop on the slider, and a play button."""
-    moved = list(range(_TRACES))
+    moved = list(range(len(traces(data, data.rounds[0]))))
     fig.frames = [go.Frame(name=str(r.round), data=traces(data, r), traces=moved) for r in data.rounds]
     add_frame_controls(fig, [str(r.round) for r in data.rounds])
 

@@ -16,7 +16,7 @@ def mixing_surface(data: MixingSurface) -> go.Figure:
     w, t, top = data.best
     fig = theme.figure(
         "Mixing the two heads",
-        f"best here: ce_weight {w:g}, kd_temperature {t:g}, {100 * top:.1f} %; choosing it costs validation labels",
+        f"best here: ce_weight {w:g}, kd_temperature {t:g}, {100 * top:.1f} %; choosing it costs labels",
         x="ce_weight: left only the KD head, right only the CE head", y="kd_temperature",
     )  # fmt: skip
     rows = np.arange(len(data.kd_temperatures))

@@ -62,7 +62,7 @@ def fit_projection(
         name: "wheel" puts every class on a circle, confusable classes side by side, and a prediction at the weighted
             mean of its classes: exact for three classes, where it is the "ternary" diagram. "pca" shows most variance.
             "umap" keeps neighbours together and stays fixed over rounds. None takes the ternary or the wheel.
-        layout: (N, 2) stored positions for "umap", instead of computing them.
+        layout: (N, 2) stored positions for "umap" (see `umap_layout`), instead of computing them.
 
     Raises:
         UnknownNameError: another name.
@@ -129,10 +129,21 @@ def _pca(probabilities: Array) -> Projection:
 
 def _umap(probabilities: Array, wheel: Projection, layout: Array | None) -> Projection:
     if layout is None:
-        from umap import UMAP  # noqa: PLC0415  (slow import, only on request)
-
-        layout = UMAP(n_neighbors=30, min_dist=0.1, random_state=0, n_jobs=1).fit_transform(probabilities)
+        layout = umap_layout(probabilities)
     return wheel._replace(layout=np.asarray(layout, dtype=np.float32))
+
+
+def umap_layout(probabilities: Array, *, seed: int = 0) -> Array:
+    """Return (N, 2) float32 positions of (N, C) probabilities by UMAP, for `layout`; it takes seconds, so store them.
+
+    After `np.save(path, umap_layout(p))`, `probability_map(run, projection="umap", layout=np.load(path))` opens at
+    once, and every later figure has the same map.
+    """
+    from umap import UMAP  # noqa: PLC0415  (slow import, only on request)
+
+    neighbors = min(30, len(probabilities) - 1)
+    layout = UMAP(n_neighbors=neighbors, min_dist=0.1, random_state=seed, n_jobs=1).fit_transform(probabilities)
+    return np.asarray(layout, dtype=np.float32)
 
 
 def _fixed_sign(vector: Array) -> Array:

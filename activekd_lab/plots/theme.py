@@ -77,7 +77,7 @@ def figure(title: str, subtitle: str = "", *, x: str = "", y: str = "", height: 
     """
     fig = go.Figure()
     words = dict(text=title, subtitle=dict(text=wrap(subtitle)))
-    fig.update_layout(template=_template("light"), height=height, title=words)
+    fig.update_layout(template=_template("light"), height=height, title=words, autosize=True)
     fig.update_layout(xaxis_title=x or None, yaxis_title=y or None, **layout)
     return fig
 

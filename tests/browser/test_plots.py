@@ -16,7 +16,7 @@ from activekd_lab.plots.theme import use_theme
 KINDS = ("plain", "dotted", "striped", "shaded", "checkered", "outlined")
 SHAPES = ("circle", "ring", "triangle", "square", "cross", "star", "heart", "crescent")
 NAMES = tuple(f"{kind} {shape}" for kind, shape in product(KINDS, SHAPES))
-NO_PLOTS = {"Pool", "selector_style", "use_theme", "write_report"}
+NO_PLOTS = {"Pool", "selector_style", "umap_layout", "use_theme", "write_report"}
 N, LABELS = 400, np.arange(400) % 48
 
 
@@ -38,10 +38,11 @@ def figures():
         "confusion_groups": plots.confusion_groups(teacher, LABELS, NAMES),
         "gradient_conflict": plots.gradient_conflict(10 * np.arange(40), cosines),
         "coverage": plots.coverage(many[::2]),
+        "coverage_spaces": plots.coverage_spaces([run("pcoreset"), run("random", 1)], teacher, student),
         "pick_gallery": plots.pick_gallery(shown, make_images(N), LABELS),
         "learning_curves": plots.learning_curves(many),
-        "probability_map-ternary": plots.probability_map(small, labels=LABELS % 3),
-        "probability_map-wheel": plots.probability_map(shown, labels=LABELS),
+        "probability_map-ternary": plots.probability_map(small, labels=LABELS % 3, lines=True, balls=True),
+        "probability_map-wheel": plots.probability_map(shown, labels=LABELS, lines=True),
         "probability_map-few": plots.probability_map(run(c=10), labels=LABELS % 10),
         "probability_map-pca": plots.probability_map(shown, projection="pca"),
         "mixing_surface": plots.mixing_surface(mixing_data(np.log(teacher), np.log(student), LABELS)),
@@ -71,11 +72,12 @@ def sheet(tmp_path_factory):
 def test_the_check_sees_an_overlap_and_a_text_that_is_cut_off(open_page, sheet):
     tab = open_page(sheet)
     fig = plots.learning_curves([run()])
-    fig.add_annotation(text="over", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=56)
+    for text, y in (("one", 0.9), ("two", 0.91)):
+        fig.add_annotation(text=text, x=0.2, y=y, xref="paper", yref="paper", showarrow=False)
     fig.add_annotation(text="far too long " * 30, x=0.5, y=0.5, xref="paper", yref="paper", textangle=30)
     tab.page.evaluate(DRAW, [fig.to_json(), "white"])
     found = "\n".join(tab.text_problems())
-    assert '"Accuracy along the labels" overlaps "over"' in found
+    assert '"one" overlaps "two"' in found
     assert 'far too long" is cut off' in found
 
 

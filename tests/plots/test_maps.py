@@ -54,6 +54,30 @@ def test_every_round_is_a_frame_that_moves_the_same_traces():
     assert fig.layout.title.text == "Probability map: pcoreset, seed 0"
 
 
+def test_lines_lead_to_the_nearest_labelled_or_picked_image():
+    run = make_run(c=4)
+    shown = probability_map_data(run, lines=True).rounds[1]
+    p, centers = run.probabilities(1), np.array([*run.labeled_ids(1), *run.records[1].picks])
+    expected = centers[np.linalg.norm(p[:, None] - p[centers], axis=2).argmin(axis=1)]
+    np.testing.assert_array_equal(shown.links, np.stack([np.arange(120), expected], axis=1))
+    fig = probability_map(run, lines=True)
+    assert all(len(frame.data) == len(frame.traces) == 6 for frame in fig.frames)
+    np.testing.assert_array_equal(fig.frames[1].data[5].x.reshape(-1, 3)[:, :2], shown.positions[shown.links, 0])
+
+
+def test_balls_have_the_covering_radius_around_labels_and_picks():
+    run = make_run(c=3)
+    fig = probability_map(run, balls=True)
+    for number, radius, count in ((0, 0.94, 6), (2, 0.8, 9)):  # the last round picks nothing
+        balls, shown = fig.frames[number].data[5], probability_map_data(run).rounds[number]
+        x, y = (np.reshape(values, (count, 50))[:, :49] for values in (balls.x, balls.y))
+        middle = shown.positions[[*shown.labeled, *shown.picks]]
+        away = np.hypot(x - middle[:, :1], y - middle[:, 1:])
+        np.testing.assert_allclose(away, np.sqrt(1.5) * radius, rtol=1e-5)
+    with pytest.raises(SettingError, match="'wheel', where a ball has no true size"):
+        probability_map(make_run(c=4), balls=True)
+
+
 def test_true_labels_stay_hidden_unless_given():
     fig = probability_map(make_run(c=4), rounds=[0])
     assert not fig.frames

@@ -3,7 +3,7 @@ import pytest
 from runs import probabilities
 
 from activekd_lab.errors import SettingError, UnknownNameError
-from activekd_lab.plots.projection import fit_projection
+from activekd_lab.plots.projection import fit_projection, umap_layout
 
 
 def test_three_classes_give_the_exact_ternary_diagram():
@@ -41,6 +41,17 @@ def test_a_stored_layout_stays_where_it_is():
     projection = fit_projection(p, "umap", layout=layout)
     assert projection.positions(p[::-1]) is projection.layout
     np.testing.assert_array_equal(projection.layout, layout)
+
+
+@pytest.mark.slow  # UMAP compiles itself on its first use
+def test_umap_keeps_neighbours_together_and_its_layout_can_be_stored(tmp_path):
+    p = np.eye(3, dtype=np.float32)[np.arange(90) % 3] * 0.9 + probabilities(90, 3, 1.0, 0) * 0.1
+    layout = umap_layout(p)
+    away = np.linalg.norm(layout[:, None] - layout, axis=2) + 1e9 * np.eye(90)
+    assert (away.argmin(axis=1) % 3 == np.arange(90) % 3).all()
+    np.save(tmp_path / "layout.npy", layout)
+    again = fit_projection(p, "umap", layout=np.load(tmp_path / "layout.npy"))
+    np.testing.assert_array_equal(again.positions(p[:5]), layout)
 
 
 def test_unfit_requests_are_refused():
