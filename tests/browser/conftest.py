@@ -84,7 +84,10 @@ class Tab:
 
 @dataclass
 class NotebookTab(Tab):
-    """A notebook in JupyterLab; cells are counted from 0, all kinds together."""
+    """A notebook in JupyterLab; cells are counted from 0, all kinds together.
+
+    What a widget's callback raises in the kernel is shown in no cell; it stands in `errors`.
+    """
 
     def run_all(self) -> None:
         """Run every cell and wait for the last one. A cell that raises fails the test with its traceback."""
@@ -101,6 +104,12 @@ class NotebookTab(Tab):
         self.page.evaluate("n => window.jupyterapp.shell.currentWidget.content.scrollToItem(n)", number)
         cell.wait_for(state="visible")
         return cell
+
+    def slide(self, slider: Any, share: float) -> None:
+        """Click on a slider's rail, at a share of its width."""
+        rail = slider.locator("xpath=ancestor::*[contains(@class,'widget-slider')]").locator(".noUi-base")
+        box = rail.bounding_box()
+        self.page.mouse.click(box["x"] + 1 + share * (box["width"] - 2), box["y"] + box["height"] / 2)
 
     def cell_with(self, text: str) -> Any:
         """Return the locator of the first cell whose source holds `text`."""
@@ -186,6 +195,16 @@ def open_notebook(chromium: Any, lab: LabServer) -> Iterator[Callable[..., Noteb
     The file is copied into JupyterLab's folder, so the checkout stays as it is. A list of sources makes a notebook of
     code cells.
     """
+    yield from _notebooks(chromium, lab)
+
+
+@pytest.fixture(scope="module")
+def shared_notebook(chromium: Any, lab: LabServer) -> Iterator[Callable[..., NotebookTab]]:
+    """Return `open_notebook` for tests of one file that share a page and a kernel."""
+    yield from _notebooks(chromium, lab)
+
+
+def _notebooks(chromium: Any, lab: LabServer) -> Iterator[Callable[..., NotebookTab]]:
     contexts = []
 
     def open_(notebook: Path | list[str], *, width: int = 1280, height: int = 900) -> NotebookTab:
@@ -198,6 +217,7 @@ def open_notebook(chromium: Any, lab: LabServer) -> Iterator[Callable[..., Noteb
         tab.page.goto(f"{lab.url}/lab/tree/{name}?token={lab.token}&reset")
         tab.page.wait_for_function(_READY, timeout=120_000, polling=250)
         tab.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+        tab.page.evaluate(_TELL_ERRORS)
         return tab
 
     yield open_
@@ -208,6 +228,11 @@ def open_notebook(chromium: Any, lab: LabServer) -> Iterator[Callable[..., Noteb
 _READY = """() => { const app = window.jupyterapp; const panel = app && app.shell && app.shell.currentWidget;
   return !!(panel && panel.content && panel.content.model && panel.content.model.cells.length > 0 &&
     panel.sessionContext && panel.sessionContext.session && panel.sessionContext.session.kernel); }"""
+
+
+_TELL_ERRORS = """() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.iopubMessage.connect(
+  (_, message) => { if (message.header.msg_type === 'error')
+    console.error(`kernel: ${message.content.ename}: ${message.content.evalue}`); })"""
 
 
 def _free_port() -> int:

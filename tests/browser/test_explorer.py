@@ -39,8 +39,7 @@ def test_the_budget_slider_redraws_the_picks(open_notebook, width):
     tab.page.get_by_text("pcoreset picks 15").first.wait_for()
     assert radius_after(tab) < before
     assert cell.locator("[role=img]").count() == 15
-    box = slider.locator("xpath=ancestor::*[contains(@class,'widget-slider')]").locator(".noUi-base").bounding_box()
-    tab.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
+    tab.slide(slider, 0.5)
     tab.page.wait_for_function("() => !document.querySelector('p[role=status]').innerText.includes('picks 15')")
     cell.get_by_label("selector").select_option("entropy")
     tab.page.get_by_text(re.compile("entropy picks")).first.wait_for()

@@ -23,6 +23,17 @@ def test_a_slider_moved_by_keyboard_reaches_the_kernel_and_back(open_notebook):
     assert tab.outside == []
 
 
+def test_an_error_in_a_callback_is_kept_though_no_cell_shows_it(open_notebook):
+    tab = open_notebook([SLIDER.replace('f"now {change.new}"', "1 / 0")])
+    tab.run_all()
+    handle = tab.cell(0).get_by_role("slider")
+    handle.focus()
+    with tab.page.expect_event("console", lambda message: "ZeroDivisionError" in message.text):
+        handle.press("ArrowRight")
+    assert tab.page.get_by_text("three").count()
+    assert tab.errors == ["console: kernel: ZeroDivisionError: division by zero"]
+
+
 def test_a_cell_that_raises_is_reported(open_notebook):
     tab = open_notebook(["1 + 1", "raise ValueError('seen')", "2 + 2"])
     with pytest.raises(AssertionError, match="ValueError: seen"):
