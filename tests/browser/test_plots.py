@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs
 from runs import make_images, make_run, probabilities
 
 from activekd_lab import plots
+from activekd_lab.claims import CLAIMS, Evidence
 from activekd_lab.mixing import mixing_data
 from activekd_lab.plots.predictions import prediction_gallery
 from activekd_lab.plots.theme import use_theme
@@ -31,8 +32,12 @@ def figures():
     many = [run(s, seed, method=m, gain=selectors[s]) for s, seed, m in product(selectors, (0, 1), methods)]
     teacher, student = probabilities(N, 48, 2.0, 0), probabilities(N, 48, 4.0, 0)
     clusters = teacher.argmax(axis=1) // 4
+    evidence = [
+        Evidence(c.key, s, 1.0, -0.5, 2.5, 3) for c in CLAIMS for s in ("shapes, zero-shot", "digits, zero-shot")
+    ]
     cosines = dict(zip(("one head", "two heads"), np.random.default_rng(0).uniform(-0.5, 0.5, (2, 40)), strict=True))
     return {
+        "claim_evidence": plots.claim_evidence(evidence),
         "class_balance": plots.class_balance(shown),
         "prediction_bias": plots.prediction_bias(teacher, student, clusters, NAMES),
         "confusion_groups": plots.confusion_groups(teacher, LABELS, NAMES),
@@ -49,6 +54,7 @@ def figures():
         "prediction_gallery": prediction_gallery(make_images(N), LABELS, teacher, NAMES, range(16)),
         "selector_race": plots.selector_race(many),
         "critical_difference": plots.critical_difference(many),
+        "simplex": plots.simplex(np.log(probabilities(N, 3, 2.0, 0)), LABELS % 3, NAMES[:3]),
         "reliability_diagram": plots.reliability_diagram(teacher, LABELS),
     }  # fmt: skip
 
