@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from activekd_lab.plots.ranks import critical_difference
     from activekd_lab.plots.reliability import reliability_diagram
     from activekd_lab.plots.report import Pool, write_report
-    from activekd_lab.plots.steps import selection_steps
     from activekd_lab.plots.spaces import coverage_spaces
+    from activekd_lab.plots.steps import selection_steps
     from activekd_lab.plots.theme import selector_style, use_theme
     from activekd_lab.plots.triangle import simplex
 
