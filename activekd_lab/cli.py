@@ -15,6 +15,7 @@ from activekd_lab.cli_flags import JSON, settings, with_config_flags
 from activekd_lab.cli_grade import grade
 from activekd_lab.cli_label import label
 from activekd_lab.cli_output import Reporter, print_registry, print_table, print_tables
+from activekd_lab.cli_sweep import reproduce, sweep
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import ActiveKDError, UnknownNameError
 
@@ -293,6 +294,8 @@ def lab(
 app.command()(with_config_flags(run))
 app.command()(label)
 app.command()(grade)
+app.command()(sweep)
+app.command()(reproduce)
 
 if __name__ == "__main__":
     main()

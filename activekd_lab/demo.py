@@ -12,10 +12,10 @@ from activekd_lab.config import Method, RunConfig
 from activekd_lab.data import load_task
 from activekd_lab.errors import RunFolderError
 from activekd_lab.loop import check_names
+from activekd_lab.parallel import Sweep, run_all
 from activekd_lab.plots import Pool, write_report
 from activekd_lab.plots.report_table import Row, percent, table_data
 from activekd_lab.results import RunResult
-from activekd_lab.sweep import Sweep, run_all
 
 TASKS = ("shapes", "digits")
 SETTINGS: tuple[tuple[str, Method], ...] = (
@@ -67,7 +67,7 @@ def run_demo(
         tasks: names of tasks.
         seeds: seeds 0 … seeds − 1 for every setting.
         rounds: query rounds after the initial labels.
-        processes: how many work at once, see `sweep.run_all`.
+        processes: how many work at once, see `parallel.run_all`.
         say: called with a line after each run and before the report.
 
     Raises:

@@ -12,7 +12,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -40,11 +40,12 @@ _started = time.perf_counter()
 
 @dataclass(frozen=True)
 class Parameter:
-    """A declared parameter: its name, the name of its builtin type, and the help behind its line."""
+    """A declared parameter: its name, the name of its builtin type, the help behind its line, and its value there."""
 
     name: str
     kind: str
     help: str
+    default: Any = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def read_parameters(
     *,
     also: Sequence[str] = (),
     profiles: Mapping[str, Mapping[str, Any]] = PROFILES,
+    translate: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> Parameters:
     """Check the parameters cell and what papermill was given, and make the `RunConfig`.
 
@@ -88,6 +90,7 @@ def read_parameters(
         namespace: the notebook's `globals()`.
         also: parameters that are no setting of a run, beside `profile`.
         profiles: what each profile sets.
+        translate: turns the parameters into settings of a run, where a notebook has words of its own for them.
 
     Raises:
         UnknownNameError: papermill was given a name that the notebook does not declare, or an unknown profile.
@@ -97,18 +100,36 @@ def read_parameters(
     if sources is None:
         raise SettingError("Parameters are read from a notebook's cells, but there are none; run this in Jupyter.")
     declared, given = _declared(sources, namespace.get("__annotations__", {})), _injected(sources)
+    values = {name: namespace[name] for name in (*declared, *given)}
+    return check_parameters(declared, values, given, also=also, profiles=profiles, translate=translate)
+
+
+def check_parameters(
+    declared: Mapping[str, Parameter],
+    values: Mapping[str, Any],
+    given: Sequence[str],
+    *,
+    also: Sequence[str] = (),
+    profiles: Mapping[str, Mapping[str, Any]] = PROFILES,
+    translate: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Parameters:
+    """Check parameters without a notebook: `values` of all `declared` ones, of which `given` were set on purpose.
+
+    Raises:
+        UnknownNameError, SettingError: as `read_parameters`.
+    """
     for name in given:
         if name not in declared:
             raise UnknownNameError("parameter", name, declared)
-    values = {p.name: _checked(p, namespace[p.name]) for p in declared.values()}
+    values = {p.name: check_value(p, values[p.name]) for p in declared.values()}
     profile = values.pop("profile", "quick")
     if profile not in profiles:
         raise UnknownNameError("profile", profile, profiles)
     values |= {name: value for name, value in profiles[profile].items() if name not in given}
     if profile == "smoke":
-        values.setdefault("task_options", dict(SMOKE_TASKS.get(values.get("task", ""), {})))
+        values["task_options"] = values.get("task_options") or dict(SMOKE_TASKS.get(values.get("task", ""), {}))
     settings = {name: value for name, value in values.items() if name not in also}
-    return Parameters(profile, RunConfig(**settings), values)
+    return Parameters(profile, RunConfig(**translate(settings)), values)
 
 
 def _declared(sources: Sequence[str], annotations: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -138,8 +159,16 @@ def declarations(source: str) -> list[Parameter]:
             kind, comment = ast.unparse(node.annotation), lines[node.lineno - 1].partition("#")[2]
             if kind not in _KINDS:
                 raise SettingError(f"Parameter {node.target.id} must be one of {', '.join(_KINDS)}, but got {kind}.")
-            found.append(Parameter(node.target.id, kind, comment.strip()))
+            found.append(Parameter(node.target.id, kind, comment.strip(), _literal(node.value)))
     return found
+
+
+def _literal(node: ast.expr | None) -> Any:
+    """Return the value of a literal; an expression is known only once it has run."""
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except ValueError:
+        return None
 
 
 def _injected(sources: Sequence[str]) -> list[str]:
@@ -149,7 +178,7 @@ def _injected(sources: Sequence[str]) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _checked(parameter: Parameter, value: Any) -> Any:
+def check_value(parameter: Parameter, value: Any) -> Any:
     """Return the value if it is of the declared type; a whole number will do for a float, True not for a number."""
     kind = _KINDS[parameter.kind]
     fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
@@ -198,12 +227,15 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def execute(notebook: str | Path, folder: str | Path, **parameters: Any) -> dict[str, Any]:
+def execute(
+    notebook: str | Path, folder: str | Path, *, kernel_manager: type | None = None, **parameters: Any
+) -> dict[str, Any]:
     """Execute a notebook by papermill in a new folder and return its result.json.
 
     Args:
         notebook: the .ipynb file.
         folder: made if needed; it may not hold a result yet. The executed notebook lies beside the result.
+        kernel_manager: class that starts the kernel; None means Jupyter's own.
         **parameters: passed to papermill.
 
     Raises:
@@ -216,8 +248,9 @@ def execute(notebook: str | Path, folder: str | Path, **parameters: Any) -> dict
     if (folder / RESULT_FILE).exists():
         raise RunFolderError(f"{folder / RESULT_FILE} is there already; choose a new folder for a new execution.")
     folder.mkdir(parents=True, exist_ok=True)
+    options = {"store_widget_state": False} | ({"kernel_manager_class": kernel_manager} if kernel_manager else {})
     papermill.execute_notebook(
-        notebook, folder / name, parameters=parameters, cwd=folder, progress_bar=False, store_widget_state=False
+        notebook, folder / name, parameters=parameters, cwd=folder, progress_bar=False, **options
     )
     try:
         found: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text("utf-8"))

@@ -1,152 +1,305 @@
-"""Many runs: in this process, or in a few local ones that share the store and the caches on disk."""
+"""Sweeps: every job of a grid, once, whatever interrupts it. A job is done when its result.json is there.
+
+```
+OUT/
+  sweep.json        the format and the study
+  log.jsonl         a line for every try: job, status, seconds
+  jobs/<name>/      job.json, the executed notebook, result.json, runs/<run>, and error.json if the last try failed
+  report.html       made at the end
+```
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
-import signal
+import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from activekd_lab.config import RunConfig
-from activekd_lab.errors import SettingError
-from activekd_lab.loop import ActiveRun, check_names
-from activekd_lab.results import RunResult, load_run
+from activekd_lab.data.store import cache_dir
+from activekd_lab.errors import RunFolderError
+from activekd_lab.grid import Job, Study
+from activekd_lab.job import JOB_FILE
+from activekd_lab.notebooks import RESULT_FILE
+from activekd_lab.results import write_atomic
+from activekd_lab.workers import LocalPool, Order, Outcome, Pool
 
-_PROCESSES = 2  # each holds its own models and caches, most of a gigabyte
+FORMAT = 1
+_TIMES = "job-times.jsonl"  # in the cache: what earlier jobs took, for the next estimate
+_COST = ("task", "task_options", "teacher", "few_shot", "method", "backbone", "image_size", "rounds", "steps", "epochs")
+_SHARED = ("task", "task_options", "teacher", "templates", "teacher_views", "backbone", "freeze_backbone", "pretrained",
+           "backbone_weights", "image_size")  # fmt: skip
+"""Settings that decide which caches a run reads."""
+Say = Callable[[str], None]
 
 
-class Sweep(NamedTuple):
-    """What many runs found.
+class SweepOutcome(NamedTuple):
+    """What a call did.
 
     Attributes:
-        results: in the order of the configurations.
-        seconds: time spent on preparing, training, …, summed over the processes; rounds read from disk cost nothing.
-        processes: how many worked.
+        finished: names of all jobs of the study that have a result now.
+        ran: outcomes of this call.
+        seconds: wall time.
+        overhead: median seconds a job of this call took beyond its run, or None if none ran.
     """
 
-    results: list[RunResult]
-    seconds: dict[str, float]
-    processes: int
+    finished: list[str]
+    ran: list[Outcome]
+    seconds: float
+    overhead: float | None
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The jobs that did not finish, with the last line of their error."""
+        return [outcome for outcome in self.ran if outcome.status == "failed"]
 
 
-class _Finished(NamedTuple):
-    folder: Path
-    seconds: dict[str, float]
+class Estimate(NamedTuple):
+    """What is left of a study.
+
+    Attributes:
+        jobs, done: how many there are, and how many have a result.
+        seconds: what the others take together, from the times of earlier jobs of the same kind.
+        unknown: how many others no earlier job is like; they are not in `seconds`.
+    """
+
+    jobs: int
+    done: int
+    seconds: float
+    unknown: int
 
 
-def run_all(
-    configs: Sequence[RunConfig],
-    store: str | Path,
+def run_sweep(
+    study: Study,
+    out: str | Path,
     *,
-    processes: int | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> Sweep:
-    """Run every configuration into `store`; what lies there already is read instead.
-
-    Training on cached features does not get faster with threads, so two processes do twice as much as one. They are
-    started afresh: a script of your own calls this below `if __name__ == "__main__":`, as Python asks.
+    workers: int = 2,
+    pool: Pool | None = None,
+    timeout: float | None = None,
+    retries: int = 1,
+    say: Say = lambda text: None,
+) -> SweepOutcome:
+    """Do the jobs of a study that have no result yet.
 
     Args:
-        configs: the runs, all different.
-        store: folder of run folders.
-        processes: how many at once; 1 runs here, None takes two where there are two cores.
-        say: called with a line before the first run and after each.
+        study: from `grid.read_grid` or `grid.load_study`.
+        out: the sweep's folder; one that was interrupted continues, and other grids may be added to it.
+        workers: jobs at once.
+        pool: where they run instead, such as a `cluster.DaskPool`; `out` must be the same folder for all of it.
+        timeout: seconds a job may take, or None.
+        retries: further tries for a job whose process died or took too long.
+        say: called with a line for every job that ended.
 
     Raises:
-        UnknownNameError: an unknown task, selector or backbone, before anything is computed.
-        SettingError: a configuration that stands there twice, or processes below 1.
-        RunFolderError: a store that cannot be written.
+        RunFolderError: a folder of another format, one in use by another sweep, or one that cannot be written.
+        KeyboardInterrupt: passed on after running jobs were stopped.
     """
-    _check(configs, processes)
-    count = min(processes or min(_PROCESSES, _cores()), len(configs))
-    tasks = list(dict.fromkeys(config.task for config in configs))
-    say(f"{len(configs)} runs in {count} process(es), after preparing images and teacher of {' and '.join(tasks)}")
-    done: dict[int, _Finished] = {}
+    started, out = time.perf_counter(), Path(out).expanduser().resolve()
+    stop = out / f".stop-{uuid.uuid4().hex[:8]}"
+    with _own(out, study):
+        pool = pool or LocalPool(workers)
+        try:
+            _write_jobs(study, out)
+            ran = list(_do_all(study, out, pool, Order("", False, str(stop), timeout, retries, _threads(workers)), say))
+        except KeyboardInterrupt:
+            say("stopping; finished jobs stay, and the same command continues from there")
+            stop.touch()
+            raise
+        finally:
+            pool.close()
+            stop.unlink(missing_ok=True)
+    finished = [job.name for job in study.jobs if is_done(out, job)]
+    return SweepOutcome(finished, ran, time.perf_counter() - started, _overhead(out, ran))
+
+
+def is_done(out: Path, job: Job) -> bool:
+    """Tell whether a job has its result."""
+    return (out / "jobs" / job.name / RESULT_FILE).exists()
+
+
+def run_folders(study: Study, out: str | Path) -> list[Path]:
+    """Return the run folders of a study's finished jobs."""
+    out = Path(out).expanduser().resolve()
+    done = [out / "jobs" / job.name for job in study.jobs if is_done(out, job)]
+    return [path.parent for folder in done for path in folder.glob("runs/*/config.json")]
+
+
+def estimate(study: Study, out: str | Path) -> Estimate:
+    """Say what a study would cost, without running or writing anything."""
+    left = [job for job in study.jobs if not is_done(Path(out), job)]
+    times = _earlier_times()
+    known = [statistics.median(times[kind]) for job in left if (kind := _kind(job.config)) in times]
+    return Estimate(len(study.jobs), len(study.jobs) - len(left), sum(known), len(left) - len(known))
+
+
+@contextmanager
+def _own(out: Path, study: Study) -> Iterator[None]:
+    """Make the folder, check it, and lock it for this process."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415  (torch brings it)
+
     try:
-        for index, finished in (_here if count == 1 else _elsewhere)(configs, Path(store), count):
-            done[index] = finished
-            c = configs[index]
-            say(f"{len(done)} of {len(configs)} runs done: {c.task}, {c.selector}, {c.method}, seed {c.seed}")
-    except KeyboardInterrupt:
-        say(f"stopped; finished rounds are in {store}, and the same command continues from there")
-        raise
-    results = [load_run(done[i].folder) for i in range(len(configs))]
-    return Sweep(results, _sum(finished.seconds for finished in done.values()), count)
+        out.mkdir(parents=True, exist_ok=True)
+        _check_format(out)
+        with FileLock(out / ".lock", timeout=0):
+            about = {"format": FORMAT, "title": study.title, "about": study.about, "profile": study.profile}
+            write_atomic(out / "sweep.json", json.dumps(about | {"jobs": [j.name for j in study.jobs]}, indent=2))
+            yield
+    except Timeout:
+        raise RunFolderError(f"Another sweep is running in {out}; wait for it, or choose another --out.") from None
+    except OSError as error:
+        if isinstance(error, RunFolderError):
+            raise
+        raise RunFolderError(
+            f"The sweep's folder {out} cannot be written ({error.strerror or error}); finished jobs stay. Make room or "
+            "choose another --out."
+        ) from error
 
 
-def _check(configs: Sequence[RunConfig], processes: int | None) -> None:
-    if processes is not None and processes < 1:
-        raise SettingError(f"processes must be 1 or more, but got {processes}.")
-    names = [config.run_name for config in configs]
-    repeated = [f"{name} twice" for name in names if names.count(name) > 1]
-    if repeated or not configs:
-        raise SettingError(f"configs must hold different runs, but got {repeated[0] if repeated else 'none'}.")
-    for config in configs:
-        check_names(config)
+def _check_format(out: Path) -> None:
+    try:
+        found = json.loads((out / "sweep.json").read_text("utf-8")).get("format")
+    except FileNotFoundError:
+        strangers = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+        if strangers:
+            raise RunFolderError(
+                f"The folder {out} holds {strangers[0]} but no sweep.json, so it is no sweep; choose another --out."
+            ) from None
+        return
+    except (ValueError, AttributeError) as error:
+        raise RunFolderError(f"{out / 'sweep.json'} is damaged ({error}); delete that file and run again.") from error
+    if found != FORMAT:
+        raise RunFolderError(
+            f"{out} was written in format {found}, this version writes {FORMAT}; nothing was changed. Choose another "
+            "--out, or use the version that wrote it."
+        )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _write_jobs(study: Study, out: Path) -> None:
+    """Describe every job that is not done in its folder, and keep the notebook that they execute."""
+    notebook = out / study.notebook.name
+    write_atomic(notebook, study.notebook.read_text("utf-8"))
+    for job in study.jobs:
+        folder = out / "jobs" / job.name
+        if (folder / RESULT_FILE).exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        spec = {
+            "parameters": dict(job.parameters),
+            "config": job.config.model_dump(mode="json", exclude_unset=True),
+            "code": job.code,
+            "notebook": str(notebook),
+        }
+        write_atomic(folder / JOB_FILE, json.dumps(spec, indent=2))
 
 
-def order(configs: Sequence[RunConfig]) -> list[int]:
-    """Return the indices in the order of starting: one run of each task, then the others, the last task first.
+def _do_all(study: Study, out: Path, pool: Pool, order: Order, say: Say) -> Iterator[Outcome]:
+    left = {job.name: job for job in study.jobs if not is_done(out, job)}
+    say(f"{len(study.jobs)} jobs, {len(study.jobs) - len(left)} done before; {len(left)} to do")
+    orders = {name: order._replace(folder=str(out / "jobs" / name)) for name in left}
+    ready = yield from _prepare(left, orders, pool, say)
+    started = time.perf_counter()
+    for count, outcome in enumerate(pool.do([orders[name] for name in ready]), start=1):
+        _log(out, outcome)
+        if outcome.status == "finished":
+            _remember(left[outcome.name], outcome)
+        say(_progress(outcome, count, len(ready), time.perf_counter() - started))
+        yield outcome
 
-    The first run of a task renders its images and encodes them, the others read the caches; by the time that the first
-    task's turn comes again, it is prepared.
+
+def _prepare(
+    left: Mapping[str, Job], orders: Mapping[str, Order], pool: Pool, say: Say
+) -> Generator[Outcome, None, list[str]]:
+    """Fill the shared caches, one job of each kind, and return the names of the jobs that can run.
+
+    What cannot be prepared (a missing data set, a teacher that cannot be loaded) fails once, for all jobs of its kind.
     """
-    first = {config.task: index for index, config in reversed(list(enumerate(configs)))}
-    leaders = sorted(first.values())
-    return [*leaders, *(i for i in reversed(range(len(configs))) if i not in leaders)]
+    kinds: dict[str, list[str]] = {}
+    for name, job in left.items():
+        kinds.setdefault(_shared(job.config), []).append(name)
+    leaders = {names[0]: names for names in kinds.values()}
+    if leaders:
+        say(f"preparing images, teacher embeddings and features of {len(leaders)} kind(s) of run")
+    ready: set[str] = set()
+    for outcome in pool.do([orders[name]._replace(warm=True) for name in leaders]):
+        if outcome.status == "finished":
+            ready |= set(leaders[outcome.name])
+            continue
+        say(f"{len(leaders[outcome.name])} jobs cannot run: {outcome.error}")
+        yield from (outcome._replace(name=name) for name in leaders[outcome.name])
+    return [name for name in left if name in ready]
 
 
-def _here(configs: Sequence[RunConfig], store: Path, count: int) -> Iterator[tuple[int, _Finished]]:
-    for index, config in enumerate(configs):
-        yield index, _run(config, store)
+def _shared(config: Any) -> str:
+    values = config.model_dump(mode="json")
+    return json.dumps([values[name] for name in _SHARED], sort_keys=True)
 
 
-def _elsewhere(configs: Sequence[RunConfig], store: Path, count: int) -> Iterator[tuple[int, _Finished]]:
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # a forked torch may hang
-    pool = ProcessPoolExecutor(count, context, _start_process, (max(1, _cores() // count),))
-    try:
-        futures = {pool.submit(_run, configs[index], store): index for index in order(configs)}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # files are written whole or not at all
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _kind(config: Any) -> str:
+    """Return the settings that a job's time depends on."""
+    values = config.model_dump(mode="json")
+    return json.dumps([values[name] for name in _COST], sort_keys=True)
 
 
-def _start_process(threads: int) -> None:
-    import torch  # noqa: PLC0415  (slow import)
-
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C, and ends this process
-
-
-def _run(config: RunConfig, store: Path) -> _Finished:
-    """Run what is not on disk yet."""
-    since = time.perf_counter()
-    active = ActiveRun(config, store=store)
-    preparing = {"prepare": time.perf_counter() - since}
-    finished = len(active.records)
-    seconds = _sum([preparing, *(record.seconds for record in active if record.round >= finished)])
-    folder = active.result().folder
-    assert folder is not None  # there is a store
-    return _Finished(folder, seconds)
+def _progress(outcome: Outcome, count: int, total: int, seconds: float) -> str:
+    left = seconds / count * (total - count)
+    what = outcome.status if outcome.status == "finished" else f"{outcome.status}: {outcome.error}"
+    return f"{count} of {total}, about {left / 60:.0f} min left: {outcome.name} {what} ({outcome.seconds:.1f} s)"
 
 
-def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for part in parts:
-        for stage, seconds in part.items():
-            total[stage] = total.get(stage, 0.0) + seconds
-    return total
+def _log(out: Path, outcome: Outcome) -> None:
+    _append(out / "log.jsonl", outcome._asdict() | {"ended": round(time.time(), 1)})
+
+
+def _remember(job: Job, outcome: Outcome) -> None:
+    _append(cache_dir() / _TIMES, {"kind": _kind(job.config), "seconds": round(outcome.seconds, 1)})
+
+
+def _append(path: Path, entry: Mapping[str, Any]) -> None:
+    """Append one line in one write, so that several processes may."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(dict(entry)) + "\n")
+
+
+def _earlier_times() -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for entry in _lines(cache_dir() / _TIMES):
+        found.setdefault(entry["kind"], []).append(entry["seconds"])
+    return found
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines of a log; one that was cut short is left out."""
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _overhead(out: Path, ran: Iterable[Outcome]) -> float | None:
+    """Return the median of job time minus the time that its run spent in rounds."""
+    beyond = []
+    for outcome in ran:
+        files = list((out / "jobs" / outcome.name / "runs").glob("*/seconds.json"))
+        if outcome.status == "finished" and outcome.tries == 1 and len(files) == 1:
+            rounds: Sequence[Mapping[str, float]] = list(json.loads(files[0].read_text("utf-8")).values())
+            beyond.append(outcome.seconds - sum(sum(stages.values()) for stages in rounds))
+    return statistics.median(beyond) if beyond else None
+
+
+def _threads(workers: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(1, workers))
+
+
+def last_errors(out: Path) -> dict[str, str]:
+    """Return the last line of the error of every job whose last try failed."""
+    found = {}
+    for entry in _lines(out / "log.jsonl"):
+        found[str(entry["name"])] = str(entry["error"])
+    return {name: error for name, error in found.items() if error}

@@ -53,7 +53,14 @@ TABLE: dict[str, set[str]] = {
     | {"training_options"},
     "label_files": DATA,
     "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
-    "sweep": {"errors", "config", "results", "loop"},
+    "parallel": {"errors", "config", "results", "loop"},
+    "job": {"config", "results", "prepare", "notebooks"},  # what the processes of a sweep do
+    "grid": {"errors", "config", "lab", "notebooks", "selectors", "loop", "prepare", "_version"},
+    "workers": {"errors", "job", "notebooks"},
+    "cluster": {"errors", "workers"},
+    "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
+    "sweep_report": {"results", "data", "plots", "grid", "sweep", "variants"},
+    "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
     "plots": {"errors", "results", "stats", "variants", "comparison", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
     "widgets.runner": {
@@ -69,7 +76,7 @@ TABLE: dict[str, set[str]] = {
     "grading": {"errors", "checks"},
     "widgets.clustering": {"errors", "bias"},  # the clusterer that others may replace
     "notebooks": BASE | {"teacher"},  # the device it will run on
-    "demo": {"errors", "config", "results", "data", "loop", "sweep", "plots"},
+    "demo": {"errors", "config", "results", "data", "loop", "parallel", "plots"},
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
@@ -89,7 +96,7 @@ TABLE: dict[str, set[str]] = {
         "config",
         "results",
         "loop",
-        "sweep",
+        "cli_sweep",
         "plots",
         "data",
         "selectors",

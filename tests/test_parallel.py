@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from activekd_lab import sweep
+from activekd_lab import parallel
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import PoolError, SettingError, UnknownNameError
 
@@ -14,8 +14,8 @@ def configs(tiny, seeds=2, **changes):
 
 
 def test_two_processes_find_what_one_finds(tiny, tmp_path):
-    one = sweep.run_all(configs(tiny), tmp_path / "one", processes=1)
-    two = sweep.run_all(configs(tiny), tmp_path / "two", processes=2)
+    one = parallel.run_all(configs(tiny), tmp_path / "one", processes=1)
+    two = parallel.run_all(configs(tiny), tmp_path / "two", processes=2)
     assert (one.processes, two.processes) == (1, 2)
     assert [r.config["seed"] for r in two.results] == [0, 1]
     assert [r.labels for r in two.results] == [r.labels for r in one.results]
@@ -25,16 +25,16 @@ def test_two_processes_find_what_one_finds(tiny, tmp_path):
 
 
 def test_finished_runs_are_read_and_cost_nothing(tiny, tmp_path, monkeypatch):
-    first = sweep.run_all(configs(tiny), tmp_path, processes=1)
+    first = parallel.run_all(configs(tiny), tmp_path, processes=1)
     monkeypatch.setattr("activekd_lab.loop.fit", lambda *a, **k: pytest.fail("trained again"))
-    again = sweep.run_all(configs(tiny), tmp_path, processes=1)
+    again = parallel.run_all(configs(tiny), tmp_path, processes=1)
     assert [r.records for r in again.results] == [r.records for r in first.results]
     assert set(again.seconds) == {"prepare"}
 
 
 def test_one_run_of_each_task_comes_first_then_the_last_task():
     tasks = ("shapes", "shapes", "shapes", "digits", "digits")
-    assert sweep.order([RunConfig(task=task, seed=i) for i, task in enumerate(tasks)]) == [0, 3, 4, 2, 1]
+    assert parallel.order([RunConfig(task=task, seed=i) for i, task in enumerate(tasks)]) == [0, 3, 4, 2, 1]
 
 
 def test_an_interrupt_says_where_the_finished_rounds_are(tiny, tmp_path, monkeypatch):
@@ -42,15 +42,15 @@ def test_an_interrupt_says_where_the_finished_rounds_are(tiny, tmp_path, monkeyp
         raise KeyboardInterrupt
 
     said: list[str] = []
-    monkeypatch.setattr(sweep, "ActiveRun", interrupt)
+    monkeypatch.setattr(parallel, "ActiveRun", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        sweep.run_all(configs(tiny), tmp_path, processes=1, say=said.append)
+        parallel.run_all(configs(tiny), tmp_path, processes=1, say=said.append)
     assert "continues from there" in said[-1]
 
 
 def test_an_error_in_another_process_arrives_with_its_sentence(tiny, tmp_path):
     with pytest.raises(PoolError, match="exceed the pool of 80 images"):
-        sweep.run_all(configs(tiny, rounds=99), tmp_path, processes=2)
+        parallel.run_all(configs(tiny, rounds=99), tmp_path, processes=2)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_an_error_in_another_process_arrives_with_its_sentence(tiny, tmp_path):
 )
 def test_no_process_and_the_same_run_twice_are_refused(tiny, tmp_path, change, message):
     with pytest.raises(SettingError, match=message):
-        sweep.run_all(configs(tiny, seeds=1) * (1 if change else 2), tmp_path, **change)
+        parallel.run_all(configs(tiny, seeds=1) * (1 if change else 2), tmp_path, **change)
 
 
 def test_no_run_at_all_and_an_unknown_name_are_refused(tiny, tmp_path):
     with pytest.raises(SettingError, match="but got none"):
-        sweep.run_all([], tmp_path)
+        parallel.run_all([], tmp_path)
     with pytest.raises(UnknownNameError, match="Unknown selector 'pcorset'"):
-        sweep.run_all(configs(tiny, selector="pcorset"), tmp_path)
+        parallel.run_all(configs(tiny, selector="pcorset"), tmp_path)

@@ -1,0 +1,139 @@
+"""`activekd-lab sweep` and `reproduce`: grids of jobs, resumable, here or on a cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from activekd_lab.cli_flags import JSON
+from activekd_lab.cli_output import Reporter
+
+Out = Annotated[Path, typer.Option(help="folder of jobs and report; an interrupted sweep continues there")]
+Profile = Annotated[str, typer.Option(help="smoke, quick or paper")]
+Workers = Annotated[int, typer.Option(min=1, help="jobs at once")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what there is to do, and what it will take")]
+Timeout = Annotated[float | None, typer.Option(min=1, help="seconds that a job may take", show_default=False)]
+Retries = Annotated[int, typer.Option(min=0, help="further tries for a job whose process died or took too long")]
+Scheduler = Annotated[str | None, typer.Option(help="a running Dask scheduler, tcp://…; DIR must be shared with it")]
+Cluster = Annotated[str | None, typer.Option(help="start workers through a queue: slurm (configured by dask-jobqueue)")]
+Gpu = Annotated[bool, typer.Option("--gpu", help="each job takes one GPU of a Dask worker (--resources GPU=1)")]
+Notebooks = Annotated[Path, typer.Option(help="folder of the notebooks, outside a checkout")]
+
+
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="YAML file: title, grid, profiles; see activekd_lab/grid.py")],
+    out: Out = Path("sweep"),
+    profile: Profile = "quick",
+    workers: Workers = 2,
+    dry_run: DryRun = False,
+    timeout: Timeout = None,
+    retries: Retries = 1,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    gpu: Gpu = False,
+    notebooks: Notebooks = Path("notebooks"),
+    json_: JSON = False,
+) -> None:
+    """Run every combination of a grid of your own, each once; the same command continues after an interruption."""
+    from activekd_lab.grid import read_grid
+
+    study = read_grid(grid, profile=profile, notebooks=notebooks)
+    _run(study, out, workers, dry_run, timeout, retries, (scheduler, cluster, gpu), json_)
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(help="a packaged study; `list` names them")],
+    out: Out = Path("study"),
+    profile: Profile = "paper",
+    workers: Workers = 2,
+    dry_run: DryRun = False,
+    timeout: Timeout = None,
+    retries: Retries = 1,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    gpu: Gpu = False,
+    notebooks: Notebooks = Path("notebooks"),
+    json_: JSON = False,
+) -> None:
+    """Run a study of the papers, or the offline one (bundled-all), and write its report."""
+    from activekd_lab.cli_output import print_registry
+    from activekd_lab.grid import list_studies, load_study
+
+    if name == "list":
+        print_registry(list_studies(), as_json=json_)
+        return
+    study = load_study(name, profile=profile, notebooks=notebooks)
+    _run(study, out, workers, dry_run, timeout, retries, (scheduler, cluster, gpu), json_)
+
+
+def _run(
+    study: Any, out: Path, workers: int, dry_run: bool, timeout: float | None, retries: int, dask: Any, json_: bool
+) -> None:
+    from activekd_lab.sweep import run_sweep
+
+    if dry_run:
+        _say_cost(study, out, workers, json_)
+        return
+    with Reporter(quiet=json_) as report:
+        pool = _pool(*dask, workers=workers)
+        say = report if json_ else report.line
+        found = run_sweep(study, out, workers=workers, pool=pool, timeout=timeout, retries=retries, say=say)
+        page = _report(study, out, report)
+    if json_:
+        values = found._asdict() | {"ran": [o._asdict() for o in found.ran], "report": str(page) if page else None}
+        print(json.dumps(values))
+    else:
+        _say_outcome(study, found, page)
+    raise typer.Exit(0 if len(found.finished) == len(study.jobs) else 1)
+
+
+def _pool(scheduler: str | None, cluster: str | None, gpu: bool, *, workers: int) -> Any:
+    if scheduler is None and cluster is None:
+        return None
+    from activekd_lab.cluster import DaskPool
+
+    return DaskPool(scheduler=scheduler, cluster=cluster, workers=workers, gpu=gpu)
+
+
+def _say_cost(study: Any, out: Path, workers: int, json_: bool) -> None:
+    from activekd_lab.sweep import estimate
+
+    found = estimate(study, out)
+    if json_:
+        print(json.dumps(found._asdict() | {"names": [job.name for job in study.jobs]}))
+        return
+    print(f"{study.title} ({study.profile})\n{study.about}")
+    for axis, values in study.axes.items():
+        print(f"  {axis}: {', '.join(str(value) for value in values)}")
+    print(f"{found.jobs} jobs, {found.done} done, {found.jobs - found.done} to do.")
+    if found.seconds:
+        print(
+            f"About {found.seconds / workers / 60:.0f} min with {workers} workers, as earlier jobs of this kind took."
+        )
+    if found.unknown:
+        print(f"{found.unknown} jobs are of a kind that never ran here; their time is not known.")
+
+
+def _report(study: Any, out: Path, say: Any) -> Path | None:
+    from activekd_lab.sweep import run_folders
+
+    if not run_folders(study, out):
+        return None
+    from activekd_lab.sweep_report import write_sweep_report
+
+    say("writing the report")
+    return write_sweep_report(study, out)
+
+
+def _say_outcome(study: Any, found: Any, page: Path | None) -> None:
+    for outcome in found.failed:
+        print(f"failed: {outcome.name}: {outcome.error}")
+    done = f"{len(found.finished)} of {len(study.jobs)} jobs have a result"
+    print(f"{done}; {len(found.ran)} ran now, in {found.seconds:.0f} s")
+    if found.overhead is not None:
+        print(f"overhead a job (papermill, kernel, preparing): {found.overhead:.1f} s, the median")
+    if page is not None:
+        print(f"Report: {page}")

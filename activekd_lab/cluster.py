@@ -1,0 +1,91 @@
+"""A sweep's jobs on Dask: a running scheduler, or workers that a queue starts. What Dask has is not made again here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from activekd_lab.errors import MissingExtraError, SettingError, UnknownNameError
+from activekd_lab.workers import Order, Outcome, do
+
+CLUSTERS = ("slurm",)
+_LOSSES = 5  # workers that may die under a job before Dask gives it up
+
+
+class DaskPool:
+    """Orders done by the workers of a Dask cluster, which must see the sweep's folder at the same path.
+
+    A job of a worker that is lost goes to another one; finished jobs stay.
+
+    Args:
+        scheduler: address of a running scheduler, such as "tcp://node1:8786".
+        cluster: "slurm", which starts `workers` workers as dask-jobqueue's configuration says.
+        workers: how many a queue is asked for.
+        gpu: each job takes one of the resource `GPU` that workers were started with (`dask worker --resources GPU=1`).
+
+    Raises:
+        MissingExtraError: Dask, or dask-jobqueue for a cluster, is not installed.
+        SettingError: not exactly one of scheduler and cluster, or no scheduler at that address.
+        UnknownNameError: an unknown cluster.
+    """
+
+    def __init__(
+        self, *, scheduler: str | None = None, cluster: str | None = None, workers: int = 2, gpu: bool = False
+    ) -> None:
+        if (scheduler is None) == (cluster is None):
+            raise SettingError(f"Give scheduler or cluster, one of them, but got {scheduler!r} and {cluster!r}.")
+        distributed = _extra("distributed")
+        self._cluster = _queue(cluster, workers) if cluster is not None else None
+        try:
+            self._client: Any = distributed.Client(self._cluster or scheduler, set_as_default=False, timeout=20)
+        except (OSError, ValueError) as error:
+            raise SettingError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
+        self._resources = {"GPU": 1} if gpu else {}
+
+    def do(self, orders: Sequence[Order]) -> Iterator[Outcome]:
+        """Yield outcomes as they come; a job that Dask gives up is a failed one."""
+        distributed = _extra("distributed")
+        futures = {
+            self._client.submit(do, order, pure=False, retries=_LOSSES, resources=self._resources): order
+            for order in orders
+        }
+        for future in distributed.as_completed(futures):
+            if future.status == "finished":
+                yield Outcome(*future.result())
+            else:
+                error = str(future.exception()).splitlines()
+                yield Outcome(order_name(futures[future]), "failed", 0.0, 1, error[0] if error else "lost")
+
+    def close(self) -> None:
+        """Leave a running scheduler as it was; end the workers that we started."""
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+def order_name(order: Order) -> str:
+    """Return the name of an order's job."""
+    return order.folder.rstrip("/").rpartition("/")[2]
+
+
+def _extra(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(package, "cluster") from error
+
+
+def _queue(cluster: str, workers: int) -> Any:
+    if cluster not in CLUSTERS:
+        raise UnknownNameError("cluster", cluster, CLUSTERS)
+    jobqueue = _extra("dask_jobqueue")
+    try:
+        found = jobqueue.SLURMCluster()
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"dask-jobqueue cannot start a {cluster} cluster: {error} Set cores and memory in "
+            "~/.config/dask/jobqueue.yaml."
+        ) from error
+    found.scale(jobs=workers)
+    return found

@@ -1,0 +1,145 @@
+# %% [markdown]
+# # Repeat a result, then a whole table
+#
+# <!-- badges: Colab and Binder -->
+#
+# **Question.** A paper prints one number for a method, a data set and a teacher. What does it take to get that number
+# again, and to know that it is the same experiment?
+#
+# **After this notebook you can**
+#
+# 1. describe an experiment completely by a handful of parameters, and run it,
+# 2. say what the teacher modes are: zero-shot, refit on the labels, none,
+# 3. find out what a stored run was made with, and get it back without running it again,
+# 4. turn one run into a grid of runs, and say what it will cost before it starts.
+#
+# **You need** notebook `00_quickstart`. The bundled tasks need no GPU and no download; the papers' data sets and real
+# CLIP models are the same notebook with other parameters.
+#
+# **Time and memory**: on 2 CPU cores the cells take 15 s, 40 s the first time, and at most 1.1 GB. The last cell prints
+# yours.
+
+# %%
+import activekd_lab as akd
+from activekd_lab import grid, notebooks
+
+notebooks.start()
+
+# %% [markdown]
+# ## One experiment, completely described
+#
+# Everything that decides the result stands in the next cell. `papermill -p name value` replaces a value, and a whole
+# table of a paper is this notebook executed many times with other values.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # smoke | quick | paper; smoke and paper set rounds and the length of training themselves
+task: str = "shapes"  # which images, see `activekd-lab tasks`
+task_options: dict = {}  # the task's own options, such as {"root": "data"}
+teacher: str = "bundled"  # "bundled", "RN50/openai" or another open_clip model
+teacher_mode: str = "zero-shot"  # zero-shot | clap | tip (both refit on the labels) | none (labels only)
+backbone: str = "efficientnet_lite0"  # the student's network
+method: str = "dho"  # dho (two heads) | single_head | kd; teacher_mode none trains one head on labels only
+selector: str = "pcoreset"  # who picks, see `activekd-lab selectors`
+initial_per_class: int = 1  # labelled images a class to start from (shots)
+rounds: int = 5  # query rounds after the initial labels
+budget: int = 0  # labels bought in a round; 0 means the number of classes
+protocol: str = "corrected"  # when a few-shot teacher is refit: corrected | paper | released
+seed: int = 0  # derives every random step
+options: dict = {}  # any other setting of RunConfig, such as {"pretrained": True}
+store: str = "runs"  # folder of run folders; a run that is there already is read, not repeated
+
+# %%
+parameters = notebooks.read_parameters(globals(), also=grid.NO_SETTINGS, translate=grid.run_settings)
+config = parameters.config
+print(f"profile {parameters.profile}: {config.run_name}")
+
+# %% [markdown]
+# The last word of that name is a **hash**: ten characters computed from all settings. Two runs with the same hash are
+# the same experiment. Change any setting that matters, and the hash changes.
+
+# %%
+print("as it is:    ", config.hash)
+print("another seed:", config.with_(seed=config.seed + 1).hash)
+print("the same:    ", config.with_(seed=config.seed).hash)
+
+# %% [markdown]
+# ## The teacher's mode
+#
+# The **teacher** is a vision-language model that knows the class names. It can take part in three ways.
+#
+# - `zero-shot`: it never sees a label. Its probabilities stay the same in every round.
+# - `clap`, `tip`: a **few-shot** teacher. In every round it is refit on the labels bought so far, before the student
+#   is trained (CLAP moves one prototype a class, Tip-Adapter looks up similar labelled images).
+# - `none`: no distillation. The student learns from labels alone, which is the control for everything else.
+#
+# **Predict first**: the student starts with a few labels a class, and each round adds more. Does the teacher's help
+# grow or shrink as labels come in?
+
+# %%
+result = akd.run(config, store=store)
+print(f"teacher, zero-shot: {result.teacher_accuracy:.1%}")
+for record in result.records:
+    print(f"round {record.round}: {record.labels:4d} labels, accuracy {record.accuracy:.1%}")
+
+# %%
+akd.plots.learning_curves([result])
+
+# %% [markdown]
+# One curve cannot answer the question above. It takes the same run with `teacher_mode="none"` beside it, and several
+# seeds of both. This is what a grid is for.
+#
+# ## What a stored run knows
+#
+# The folder of a run holds its settings, every round, every label with the round that bought it, and the
+# **provenance**: versions, device and the commit of the code.
+
+# %%
+print(*sorted(path.name for path in result.folder.iterdir()), sep=", ")
+result.provenance
+
+# %% [markdown]
+# Reading it back gives the same records, to the last digit. Running the same settings into the same store reads what is
+# there; a run that was killed continues after its last whole round.
+
+# %%
+again = akd.load_run(result.folder)
+print("same rounds:", again.records == result.records, " same labels:", again.labels == result.labels)
+
+# %% [markdown]
+# ## From one run to a table
+#
+# A **grid** names some values for some parameters; every combination is a **job**, one execution of this notebook. The
+# package holds grids for the papers' studies, and one for the bundled tasks:
+
+# %%
+for name, title in grid.list_studies().items():
+    print(f"{name:24} {title}")
+
+# %% [markdown]
+# How many jobs is "every selector, two tasks, three seeds, with and without a teacher"? Multiply before you run the
+# cell.
+
+# %%
+study = grid.load_study("bundled-all", profile="quick")
+for axis, values in study.axes.items():
+    print(f"{axis:18} {len(values):2d}  {', '.join(str(value) for value in values)}")
+print(f"{len(study.jobs)} jobs, the first is {study.jobs[0].name}")
+
+# %% [markdown]
+# `activekd-lab reproduce bundled-all --profile quick --out study --dry-run` says what that costs on your machine, from
+# the times of earlier jobs. Without `--dry-run` it runs them, two at a time. Stop it as you like: a job is done when
+# its `result.json` is there, and the same command does the rest. Your own grid is a file of five lines for
+# `activekd-lab sweep`.
+#
+# ## What we learned
+#
+# 1. Task, teacher, student, selector, shots, rounds and seed describe an experiment; the hash names it.
+# 2. The teacher stays as it is, is refit on the labels, or is left out; the last one is the control.
+# 3. A run folder holds settings, rounds, labels and provenance, and the same settings read it instead of repeating it.
+# 4. A grid multiplies: count its jobs, and ask for the cost before starting it.
+#
+# **Next.** Run this notebook again with `teacher_mode = "none"`, then go on to `07_compare`, which asks whether a
+# difference between runs is more than luck.
+
+# %%
+notebooks.finish(parameters, result)
