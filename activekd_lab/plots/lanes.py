@@ -57,7 +57,7 @@ def race_lanes(lanes: Sequence[Lane], projection: Projection | None, *, maps: bo
     titles = ["", *map(lane_title, lanes)] if maps else None
     fig = make_subplots(
         1 + rows, columns, specs=[top, *[[{}] * columns] * rows], row_heights=heights, subplot_titles=titles,
-        vertical_spacing=70 / (sum(heights) + 150), horizontal_spacing=0.02,
+        vertical_spacing=95 / (sum(heights) + 150), horizontal_spacing=0.02,
     )  # fmt: skip
     below = "; below, the pool: amber is labelled, red is bought next" if maps else ""
     look = theme.figure("Selector race", f"test accuracy by labels spent, one seed{below}", height=sum(heights) + 150)
@@ -118,4 +118,4 @@ def lane_title(lane: Lane) -> str:
     """Return a map's heading."""
     if not len(lane.labels):
         return lane.name
-    return f"{lane.name}<br>{100 * lane.accuracy[-1]:.1f} %, {lane.covered} classes labelled"
+    return f"{lane.name}<br>{100 * lane.accuracy[-1]:.1f} %, {lane.covered} classes"

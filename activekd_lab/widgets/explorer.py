@@ -23,6 +23,7 @@ from activekd_lab.widgets.selection import SelectionState
 from activekd_lab.widgets.sources import array_source, check_pool, run_source
 
 _MOVING = 3  # traces before this one change with the round only
+_MAP, _LINES = 0.27, 0.17  # the map begins, and the lines below it end, at these shares of the height
 _DATA = ("x", "y", "text", "hovertext", "customdata")
 UNCERTAINTY, DISTANCE = "uncertainty", "distance to the nearest label"
 
@@ -126,15 +127,13 @@ class View:
 
     def __init__(self, explorer: SelectionExplorer) -> None:
         self._explorer, self._state = explorer, explorer.state
-        figure = explorer.figure()
-        figure.update_layout(height=620, uirevision="stay", coloraxis_colorbar_title_text="")
-        self.map, self.radius = figure_widget(figure), figure_widget(_radius_figure())
+        self.map = figure_widget(_with_radii(explorer.figure()))
         self._make_controls()
         self._draw()
         self.map.data[1].on_hover(self._on_hover)
-        side = stack(self.words, self.radius, self.card, width="300px", flex="1 1 280px")
+        side = stack(self.card, self.gallery, width="330px", flex="1 1 330px")
         controls = row(self.budget, self.selector, self.round, self.color)
-        self.box = stack(controls, row(stack(self.map, flex="3 1 460px", min_width="0"), side), self.gallery)
+        self.box = stack(controls, self.words, row(stack(self.map, flex="2 1 480px", min_width="0"), side))
 
     def _make_controls(self) -> None:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
@@ -173,15 +172,10 @@ class View:
             _replace(self.map.data[_MOVING:], pick_traces(data, shown))
             self.map.layout.title.text = f"Probability map: {data.name}"
             self.map.layout.coloraxis.cmax = 1 if explorer.color == UNCERTAINTY else float(selection.radii[0])
-        self._draw_radii()
+            for line, values in zip(self.map.data[-2:], (selection.radii, selection.means), strict=True):
+                line.update(x=np.arange(len(values)), y=values.astype(np.float32))
         self.words.value = words(explorer.takeaway())
         self.gallery.value = pick_panel(explorer.picks(), explorer.images, explorer.class_names)
-
-    def _draw_radii(self) -> None:
-        selection = self._state.selection
-        with self.radius.batch_update():
-            for line, values in zip(self.radius.data, (selection.radii, selection.means), strict=True):
-                line.update(x=np.arange(len(values)), y=values.astype(np.float32))
 
     def _on_hover(self, trace: Any, points: Any, _: Any) -> None:
         if points.point_inds:
@@ -199,10 +193,15 @@ def _replace(old: Any, new: Any) -> None:
             trace.marker.color = other.marker.color
 
 
-def _radius_figure() -> go.Figure:
-    fig = theme.figure("", x="picks", height=230)
+def _with_radii(fig: go.Figure) -> go.Figure:
+    """Make room below the map for the two distances along the picks; one figure opens faster than two."""
     for name, color, dash in (("covering radius", theme.VERMILLION, "solid"), ("mean distance", theme.BLUE, "dash")):
-        fig.add_trace(go.Scatter(name=name, mode="lines", line=dict(color=color, dash=dash, width=2.2)))
-    return fig.update_layout(
-        margin=dict(l=40, r=8, t=8, b=40), legend=dict(y=1.02, yanchor="bottom"), yaxis_rangemode="tozero"
+        line = dict(color=color, dash=dash, width=2.2)
+        fig.add_trace(go.Scatter(name=name, mode="lines", line=line, xaxis="x3", yaxis="y3", legend="legend2"))
+    fig.update_layout(height=800, uirevision="stay", margin=dict(l=48, b=48))
+    fig.update_layout(yaxis_domain=[_MAP, 1], yaxis2_domain=[_MAP, 1])
+    fig.update_layout(coloraxis_colorbar=dict(title_text="", y=_MAP))
+    fig.update_layout(
+        xaxis3=dict(anchor="y3", title="picks"), legend2=dict(x=0, y=_LINES, yanchor="bottom", orientation="h")
     )
+    return fig.update_layout(yaxis3=dict(anchor="x3", domain=[0, _LINES], rangemode="tozero", title="distance"))

@@ -69,7 +69,7 @@ class LiveRun(Explorer):
         if self._teacher is not None:
             level = dict(color=theme.GREY, width=1.5, dash="dash")
             fig.add_hline(y=100 * self._teacher, line=level, annotation_text="teacher, zero-shot")
-        return fig.update_yaxes(rangemode="tozero")
+        return fig.update_xaxes(rangemode="tozero").update_yaxes(rangemode="tozero")
 
     def _curve(self) -> tuple[Any, Any]:
         records = self.worker.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from activekd_lab.plots.theme import GREEN, VERMILLION
 from activekd_lab.widgets.runner import Array
 
 SHOWN = 24
+_SLOW = "rfc3987_syntax"
 
 
 def words(text: str) -> str:
@@ -70,9 +72,25 @@ def row(*children: Any, **layout: str) -> Any:
 
 def figure_widget(figure: go.Figure) -> go.FigureWidget:
     """Return a figure that can be changed in place, as wide as its box; `stack` tells it how wide that is."""
-    widget = go.FigureWidget(figure)
+    widget = _figure_widget_class()(figure)
     widget._config = {"responsive": True, "displaylogo": False}
     return widget
+
+
+@cache
+def _figure_widget_class() -> Any:
+    """Import Plotly's FigureWidget, without the seconds that go into a grammar for IRIs.
+
+    Plotly imports nbformat, that jsonschema, and that, if it is there, rfc3987_syntax, which builds its parser on
+    import. Without it, and only if nothing in this process asked for it before, jsonschema does not check IRIs.
+    """
+    if "jsonschema" in sys.modules or _SLOW in sys.modules:
+        return go.FigureWidget
+    sys.modules[_SLOW] = None  # type: ignore[assignment]  # Python's own sign for "this cannot be imported"
+    try:
+        return go.FigureWidget
+    finally:
+        del sys.modules[_SLOW]
 
 
 def stack(*children: Any, **layout: str) -> Any:

@@ -14,7 +14,7 @@ def explorer(task, run):
 
 
 def map_of(explorer):
-    return explorer.view.children[1].children[0].children[0]
+    return explorer.view.children[2].children[0].children[0]
 
 
 def test_it_opens_on_the_last_round_that_picked_with_one_label_a_class(explorer):
@@ -30,10 +30,9 @@ def test_moving_the_budget_redraws_picks_words_and_radii(explorer):
     positions = explorer.projection.positions(explorer.state.arrays.probabilities)
     np.testing.assert_allclose(figure.data[3].x, positions[picks, 0])
     assert "pcoreset picks 9" in figure.layout.title.text
-    side = explorer.view.children[1].children[1].children
-    assert "picks 9." in side[0].value
-    assert side[1].data[0].y.tolist() == pytest.approx(explorer.state.selection.radii.tolist())
-    assert explorer.view.children[2].value.count("role=") == 9
+    assert "picks 9." in explorer.view.children[1].value
+    assert figure.data[-2].y.tolist() == pytest.approx(explorer.state.selection.radii.tolist())
+    assert explorer.view.children[2].children[1].children[1].value.count("role=") == 9
 
 
 def test_moving_the_round_moves_the_pool(explorer, run):
@@ -58,7 +57,7 @@ def test_an_impossible_request_is_said_and_changes_nothing(task, run):
 
     explorer = SelectionExplorer(task, run, runner=fussy)
     control(explorer.view, "budget").value = 8
-    assert "Six is enough." in explorer.view.children[1].children[1].children[0].value
+    assert "Six is enough." in explorer.view.children[1].value
     assert len(map_of(explorer).data[3].x) == 5
 
 

@@ -95,7 +95,7 @@ def test_the_slider_steps_through_the_rounds(finished):
     assert "Round 0 of 2, 5 labels each" in text.value
     assert picture.data[0].x.tolist() == [5]
     assert len(picture.data) == 2 * TRACES
-    assert picture.layout.annotations[1].text == "pcoreset<br>30.0 %, 5 classes labelled"
+    assert picture.layout.annotations[1].text == "pcoreset<br>30.0 %, 5 classes"
     np.testing.assert_allclose(picture.data[TRACES + 2].x, finished.figure().data[TRACES + 2].x)
 
 
