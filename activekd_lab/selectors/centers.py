@@ -10,6 +10,7 @@ from torch import Tensor
 
 from activekd_lab.selectors.rows import Rows, check_finite
 
+FEW = 64  # centres among which repeats may stay
 CENTER_SLICE = 1024  # centres per product, so that a block's distances stay in cache
 
 
@@ -31,12 +32,12 @@ class Centers:
         return self.num_given + len(self.raw_picks)
 
     def add(self, raw: Tensor) -> None:
-        """Append one point (1, D), in its own dtype, as a centre."""
-        slot = len(self.raw_picks)
+        """Append points (k, D), in their own dtype, as centres."""
+        new = slice(len(self.raw_picks), len(self.raw_picks) + len(raw))
         rows, norms = self.parts[1]
-        rows[slot] = self.given.single(raw)[0]
-        norms[slot] = squared_norms(rows[slot : slot + 1])[0]
-        self.raw_picks.append(raw)
+        rows[new] = self.given.single(raw)
+        norms[new] = squared_norms(rows[new])
+        self.raw_picks += raw.split(1)
 
     def since(self, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yield (index of the first, float32 rows (q, D), squared norms (q,)) of the centres from `start` on."""
@@ -47,6 +48,11 @@ class Centers:
             for low in range(max(0, start - offset), count, CENTER_SLICE):
                 high = min(low + CENTER_SLICE, count)
                 yield offset + low, rows[low:high], norms[low:high]
+
+    def double_since(self, start: int) -> Tensor:
+        """Return the centres (q, D) from `start` on in float64; for few of them."""
+        picks = [self.given.double(raw) for raw in self.raw_picks[max(0, start - self.num_given) :]]
+        return torch.cat([self.given.double(self.given.points[start:]), *picks])
 
     def single(self, index: Tensor) -> Tensor:
         """Return centres (k, D) float32 by index."""
@@ -71,24 +77,29 @@ def squared_norms(rows: Tensor) -> Tensor:
     return norms
 
 
-def rounding(width: int) -> float:
-    """Bound the float32 error of |x|2 + |y|2 - 2xy, relative to |x|2 + |y|2.
+def rounding(width: int, unit: float | None = None) -> float:
+    """Bound the error of |x|2 + |y|2 - 2xy, relative to |x|2 + |y|2.
 
     A sum of D products errs by at most D rounding units, and by more than 8 sqrt(D) of them with probability below
-    1e-13 (Higham & Mary 2019). Units are larger where the user allows TF32 or bfloat16 products.
+    1e-13 (Higham & Mary 2019). The unit is float32's by default; larger where TF32 or bfloat16 products are on.
     """
-    unit = 2.0**-24 if torch.get_float32_matmul_precision() == "highest" else 2.0**-8
+    if unit is None:
+        unit = 2.0**-24 if torch.get_float32_matmul_precision() == "highest" else 2.0**-8
     return unit * (4 + 2 * min(width, 8 * math.sqrt(width)))
 
 
 def _distinct(rows: Tensor) -> Tensor | None:
-    """Return positions that leave out exact repeats of earlier rows, or None when there are none.
+    """Return positions that leave out exact repeats of earlier rows, or None when there are none or few rows.
 
     Rows are compared only with the first of equal projection on one fixed direction, so it costs one pass.
     """
+    if len(rows) < FEW:
+        return None
     direction = torch.arange(1, rows.shape[1] + 1, device=rows.device, dtype=torch.float64).sin()
-    key = torch.cat([piece.double() @ direction for piece in rows.split(CENTER_SLICE)]) if len(rows) else direction[:0]
-    _, group = key.unique(return_inverse=True)  # (L,)
+    key = torch.cat([piece.double() @ direction for piece in rows.split(CENTER_SLICE)])
+    values, group = key.unique(return_inverse=True)  # (L,)
+    if len(values) == len(rows):
+        return None
     position = torch.arange(len(rows), device=rows.device)
     first = torch.full_like(position, len(rows)).scatter_reduce(0, group, position, "amin")[group]  # (L,)
     candidates = (first < position).nonzero().flatten()

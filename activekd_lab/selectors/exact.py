@@ -13,17 +13,23 @@ from activekd_lab.selectors.rows import Rows
 PAIRS = 512  # float64 differences taken at once
 
 
-def nearest_squared(rows: Rows, raw: Tensor, centers: Centers, start: int, known: Tensor | None) -> Tensor:
+def nearest_squared(
+    rows: Rows, raw: Tensor, centers: Centers, start: int, known: Tensor | None, until: Tensor | None = None
+) -> Tensor:
     """Return exact (k,) float64 squared distances of `raw` rows to the nearest centre.
 
-    Centres from `start` on are measured; `known` holds the exact values for those before. A float32 product finds the
-    few centres that can be nearest, float64 differences decide among them.
+    Centres from `start` on are measured; `known` holds the exact values for those before, `until` (k,) the index
+    before which each row stops, at least one. A float32 product finds the few centres that can be nearest, float64
+    differences decide among them.
     """
     x = rows.single(raw)  # (k, D)
     norms = squared_norms(x)
     best = torch.full_like(norms, torch.inf, dtype=torch.float64) if known is None else known
     for first, c, c_norms in centers.since(start):
         shifted = torch.addmm(c_norms, x, c.T, alpha=-2)  # (k, q), a squared distance minus `norms`
+        if until is not None:
+            later = torch.arange(first, first + len(c), device=rows.device) >= until[:, None]
+            shifted.masked_fill_(later, torch.inf)
         slack = (norms + c_norms.max()) * rounding(rows.width)
         limit = torch.minimum(shifted.amin(1) + slack, best - norms) + slack
         row, column = (shifted <= limit[:, None]).nonzero(as_tuple=True)

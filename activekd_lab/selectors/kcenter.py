@@ -2,7 +2,8 @@
 
 Gonzalez 1985; CoreSet's greedy step (Sener & Savarese 2018, arXiv:1708.00489, Algorithm 1) and PCoreSet's
 (arXiv:2506.00910). Distances to the nearest centre only fall, so an older value is an upper bound and a point whose
-bound is below the best exact value needs no look. See `_Search` for the loop, `anchors.py` for the first bounds.
+bound is below the best exact value needs no look. See `_Search` for the loop, `anchors.py` for the first bounds,
+`dense.py` for pools of a modest size.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from torch import Tensor
 from activekd_lab.errors import Cancelled, PoolError, SettingError
 from activekd_lab.selectors.anchors import Anchors
 from activekd_lab.selectors.centers import Centers, squared_norms
+from activekd_lab.selectors.dense import DenseSearch, suits
 from activekd_lab.selectors.exact import Block, nearest_squared
 from activekd_lab.selectors.rows import Metric, Points, Rows, check_finite
 
 FRONT = 4096  # points with the largest bounds among which picks happen; the rest is looked at when they run out
 BATCH = 128  # points refreshed at a time while picks succeed, and most points in a block
 LARGEST_BATCH = 1024  # doubling stops here when a refresh brings no pick
+NEVER_STALE = np.iinfo(np.int32).max  # what a picked point has met: its value stays below all others
 DENSE = 1 << 20  # entries of a pool that is small enough to keep all of it exact
 
 
@@ -89,13 +92,26 @@ def k_center_greedy(
     given = Rows(rows.points[:0] if centers is None else centers, rows.metric, rows.device)
     if given.width != rows.width:
         raise PoolError(f"Expected centers of width {rows.width} as the points, but got {given.width}.")
-    search = _Search(rows, given, budget, _squared_weights(weights, rows), generator, cancel or (lambda: False))
-    while len(search.picked) < budget:
-        search.pick()
-        if progress is not None:
-            progress(len(search.picked), budget)
-    radii = np.array([*search.squared, search.farthest()[1]])
-    return KCenterResult(torch.tensor(search.picked), torch.from_numpy(rows.distance(radii)))
+    report, cancel = progress or (lambda picks, total: None), cancel or (lambda: False)
+    factors = None if weights is None else _squared_weights(weights, rows)
+    centers_met, picked, squared = Centers(given, budget), [], []
+    if len(given) == 0:
+        picked, squared = [_nearest_to_mean(rows, generator)], [np.inf]
+        centers_met.add(rows.raw(torch.tensor(picked)))
+    bounds = None
+    if factors is None and suits(rows, centers_met):
+        dense = DenseSearch(rows, centers_met, picked, lambda count: _draw(count, generator), cancel)
+        while len(picked) < budget and dense.pick():
+            report(len(picked), budget)
+        squared += dense.radii()
+        bounds = dense.bounds() if len(squared) <= budget else None
+    if len(squared) <= budget:
+        search = _Search(rows, centers_met, picked, factors, generator, cancel, bounds)
+        while len(picked) < budget:
+            squared.append(search.pick())
+            report(len(picked), budget)
+        squared.append(search.farthest()[1])
+    return KCenterResult(torch.tensor(picked), torch.from_numpy(rows.distance(np.array(squared))))
 
 
 class _Search:
@@ -109,40 +125,42 @@ class _Search:
     def __init__(
         self,
         rows: Rows,
-        given: Rows,
-        budget: int,
-        weights: NDArray[np.float64],
+        centers: Centers,
+        picked: list[int],
+        weights: NDArray[np.float64] | None,
         generator: torch.Generator | None,
         cancel: Callable[[], bool],
+        bounds: NDArray[np.float64] | None = None,
     ) -> None:
-        self.rows, self.weights, self.generator, self.cancel = rows, weights, generator, cancel
-        self.centers = Centers(given, budget)
-        self.picked: list[int] = []
-        self.squared: list[float] = []
-        if len(given) == 0:
-            self.squared.append(np.inf)
-            self._add_center(_nearest_to_mean(rows, generator))
+        self.rows, self.centers, self.picked = rows, centers, picked
+        self.weights = np.broadcast_to(np.float64(1), len(rows)) if weights is None else weights
+        self.generator, self.cancel = generator, cancel
         self.anchors = Anchors(rows, self.centers)
         small = len(rows) <= FRONT and len(rows) * rows.width <= DENSE
         self.batch = len(rows) if small else BATCH
-        self.upper: NDArray[np.float64] = self.anchors.no_bounds() if small else self.anchors.first_bounds(cancel)
+        self.upper: NDArray[np.float64]
+        if bounds is not None:
+            self.upper = bounds
+        else:
+            self.upper = self.anchors.no_bounds() if small else self.anchors.first_bounds(cancel)
         self.block: Block | None = None
         self.met: NDArray[np.int32] = np.zeros(len(rows), dtype=np.int32)
-        self.upper[self.picked] = -1.0
+        self.upper[self.picked], self.met[self.picked] = -1.0, NEVER_STALE
         self._open_front()
 
-    def pick(self) -> None:
-        """Add the farthest point as a centre and note the radius it had."""
+    def pick(self) -> float:
+        """Add the farthest point as a centre and return the squared radius it had."""
         ties, squared = self.farthest()
-        self.squared.append(squared)
         place = int(ties[_draw(len(ties), self.generator)])
         if squared > 0 and (self.block is None or place not in self.block):
             self._open_block()
         self.values[place] = self.scores[place] = -1.0
-        self._add_center(int(self.front[place]))
+        self.picked.append(int(self.front[place]))
+        self.centers.add(self.rows.raw(torch.tensor(self.picked[-1:])))
         if self.block is not None and squared > 0:
             part = self.block.places
             self._store(part, self.block.lower(place, self.values[part]), len(self.centers))
+        return squared
 
     def farthest(self) -> tuple[NDArray[np.intp], float]:
         """Return the places in the front of the farthest points, all of them, and their squared distance."""
@@ -222,15 +240,9 @@ class _Search:
         self.values[part], self.seen[part] = values, seen
         self.scores[part] = values * self.weights[self.front[part]]
 
-    def _add_center(self, position: int) -> None:
-        self.picked.append(position)
-        self.centers.add(self.rows.raw(torch.tensor([position])))
 
-
-def _squared_weights(weights: Tensor | None, rows: Rows) -> NDArray[np.float64]:
-    """Return squared weights (N,), ones without storage when there are none."""
-    if weights is None:
-        return np.broadcast_to(np.float64(1), len(rows))
+def _squared_weights(weights: Tensor, rows: Rows) -> NDArray[np.float64]:
+    """Return squared weights (N,), checked."""
     if rows.metric == "cosine":
         raise SettingError("weights have no meaning for metric='cosine', a squared distance; use 'euclidean'.")
     if weights.shape != (len(rows),) or not bool(((weights > 0) & weights.isfinite()).all()):

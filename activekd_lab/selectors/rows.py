@@ -50,14 +50,15 @@ class Rows:
         self.reads += len(index)
         return self.points.index_select(0, index.to(self.points.device)).to(self.device)
 
-    def pieces(self) -> Iterator[tuple[int, Tensor]]:
-        """Yield (start, float32 rows) over all points in order, a piece at a time."""
+    def pieces(self, *, double: bool = False, most: int | None = None) -> Iterator[tuple[int, Tensor]]:
+        """Yield (start, float32 or float64 rows) over all points in order, at most `most` rows at a time."""
         kind = "cpu" if self.device.type == "cpu" else "other"
-        step = max(16, min(PIECE_ROWS[kind], PIECE_BYTES[kind] // (4 * max(1, self.width))))
+        step = max(16, min(most or PIECE_ROWS[kind], PIECE_BYTES[kind] // (4 * max(1, self.width))))
         for start in range(0, len(self), step):
             piece = self.points[start : start + step]
             self.reads += len(piece)
-            yield start, self.single(piece.to(self.device))
+            piece = piece.to(self.device)
+            yield start, self.double(piece) if double else self.single(piece)
 
     def single(self, raw: Tensor) -> Tensor:
         """Transform raw rows for products: (k, D) float32."""

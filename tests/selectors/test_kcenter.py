@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activekd_lab.errors import Cancelled, NonFiniteError, PoolError, SettingError
 from activekd_lab.selectors import k_center_greedy, rows
+
+
+@pytest.fixture(autouse=True, params=["dense", "lazy"])
+def engine(request, monkeypatch):
+    """Every test here runs on both searches: the one for modest pools, and the lazy one that it hides."""
+    if request.param == "lazy":
+        monkeypatch.setattr("activekd_lab.selectors.dense.LARGEST", -1)
+    return request.param
 
 
 def transformed(rows, metric):
@@ -72,6 +80,33 @@ def test_every_part_of_the_search_is_exercised(sketch, monkeypatch):
         assert k_center_greedy(points, centers, 150).indices.tolist() == brute_force(points, centers, 150)[0]
 
 
+@pytest.mark.parametrize("double", [0, 1 << 20])
+@pytest.mark.parametrize("close", [0, 3, 64])  # no close call, few or many settled before the lazy search takes over
+@pytest.mark.parametrize("labels", [0, 150])
+def test_every_part_of_the_dense_search_is_exercised(double, close, labels, monkeypatch, engine):
+    if engine == "lazy":
+        pytest.skip("the dense search is switched off")
+    for name, value in {"FRONT": 16, "CLOSE": close, "DOUBLE": double, "PAIRED": 0, "SCORES": 1}.items():
+        monkeypatch.setattr(f"activekd_lab.selectors.dense.{name}", value)
+    monkeypatch.setattr("activekd_lab.selectors.dense.CENTER_SLICE", 32)
+    for width in (24, 2):
+        points = torch.cat([normal(360, width), normal(10, width).repeat(4, 1)])
+        centers = normal(labels, width, seed=1)
+        result = k_center_greedy(points, centers, 150)
+        start = [] if labels else result.indices[:1].tolist()
+        picks, radii = brute_force(points, torch.cat([centers, points[start]]), 150 - len(start))
+        assert result.indices.tolist() == start + picks
+        torch.testing.assert_close(result.radii[len(start) :], radii, rtol=1e-12, atol=1e-12)
+
+
+def test_the_dense_search_hands_over_without_picking_twice():
+    points = torch.cat([torch.eye(5).repeat(80, 1), torch.zeros(3, 5)])  # every pick is a close call among 80
+    for centers in (None, torch.zeros(1, 5), points[:1]):
+        result = k_center_greedy(points, centers, 403, generator=torch.Generator().manual_seed(0))
+        assert result.indices.sort().values.tolist() == list(range(403))
+        assert result.radii[6:].max() == 0
+
+
 def test_golden_line():
     points = torch.tensor([[0.0], [1.0], [2.0], [4.0], [10.0]])
     result = k_center_greedy(points, torch.tensor([[0.0]]), 3)
@@ -96,7 +131,7 @@ def test_first_pick_without_centers_is_nearest_to_the_mean():
         assert result.radii.tolist() == [torch.inf, 7.0, 5.0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_small_integer_grids_with_ties(data):
     """Integer points make exact ties and repeats; without a generator the lowest position wins, as in brute force."""
