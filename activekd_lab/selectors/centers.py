@@ -26,24 +26,27 @@ class Centers:
         self.num_given = len(first)
         picks = torch.empty(room, given.width, device=given.device)
         self.parts = [(first, squared_norms(first)), (picks, torch.empty(room, device=given.device))]
-        self.raw_picks: list[Tensor] = []
+        self.raw_picks, self.num_picked = picks[:0], 0
 
     def __len__(self) -> int:
-        return self.num_given + len(self.raw_picks)
+        return self.num_given + self.num_picked
 
     def add(self, raw: Tensor) -> None:
         """Append points (k, D), in their own dtype, as centres."""
-        new = slice(len(self.raw_picks), len(self.raw_picks) + len(raw))
+        new = slice(self.num_picked, self.num_picked + len(raw))
         rows, norms = self.parts[1]
+        if not len(self.raw_picks):
+            self.raw_picks = raw.new_empty(rows.shape)
+        self.raw_picks[new] = raw
         rows[new] = self.given.single(raw)
         norms[new] = squared_norms(rows[new])
-        self.raw_picks += raw.split(1)
+        self.num_picked += len(raw)
 
     def since(self, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Yield (index of the first, float32 rows (q, D), squared norms (q,)) of the centres from `start` on."""
         for offset, count, (rows, norms) in (
             (0, self.num_given, self.parts[0]),
-            (self.num_given, len(self.raw_picks), self.parts[1]),
+            (self.num_given, self.num_picked, self.parts[1]),
         ):
             for low in range(max(0, start - offset), count, CENTER_SLICE):
                 high = min(low + CENTER_SLICE, count)
@@ -51,8 +54,8 @@ class Centers:
 
     def double_since(self, start: int) -> Tensor:
         """Return the centres (q, D) from `start` on in float64; for few of them."""
-        picks = [self.given.double(raw) for raw in self.raw_picks[max(0, start - self.num_given) :]]
-        return torch.cat([self.given.double(self.given.points[start:]), *picks])
+        picks = self.raw_picks[max(0, start - self.num_given) : self.num_picked]
+        return torch.cat([self.given.double(self.given.points[start:]), self.given.double(picks)])
 
     def single(self, index: Tensor) -> Tensor:
         """Return centres (k, D) float32 by index."""
@@ -66,8 +69,7 @@ class Centers:
     def double(self, index: Tensor) -> Tensor:
         """Return centres (k, D) float64 by index; all on one side of the given/picked border."""
         if len(index) and int(index[0]) >= self.num_given:
-            raw = torch.cat([self.raw_picks[i - self.num_given] for i in index.tolist()])
-            return self.given.double(raw)
+            return self.given.double(self.raw_picks[index - self.num_given])
         return self.given.double(self.given.raw(index))
 
 

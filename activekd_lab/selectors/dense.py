@@ -22,7 +22,8 @@ LARGEST = 1 << 22  # entries of the pool
 LARGEST_CENTERS = 1 << 19  # entries of the given centres: all of them are measured
 DOUBLE = 1 << 15  # entries of the front up to which float64 costs nothing that counts, and spares close calls
 SCORES = 1 << 17  # entries of a product in the first pass, to stay in cache
-FRONT = 2048  # fewest points among which picks happen
+FRONT, FEWEST = 2048, 256  # fewest points among which picks happen; and where rows are long
+TABLE = 1 << 18  # entries of the front, to stay in cache
 PAIRED = 1 << 16  # differences that are taken all at once
 CLOSE = 64  # close calls settled by float64 at one pick; with more, the lazy search takes over
 
@@ -50,7 +51,7 @@ class DenseSearch:
     ) -> None:
         self.rows, self.centers, self.picked, self.draw, self.cancel = rows, centers, picked, draw, cancel
         self.start = len(picked)
-        self.size, self.met = max(FRONT, len(rows) // 8), 0
+        self.size, self.met = min(max(FRONT, len(rows) // 8), max(FEWEST, TABLE // (rows.width + 2))), 0
         self.double = self.size * rows.width <= DOUBLE
         self.dtype = np.dtype(np.float64 if self.double else np.float32)
         self.nearest = np.full(len(rows), np.inf, dtype=self.dtype)
@@ -66,10 +67,7 @@ class DenseSearch:
         if ties is None:
             return False
         place = int(ties[self.draw(len(ties))])
-        row = self.table[place]
-        vector = -2 * row
-        vector[-2:] = 1, row[-2]
-        np.minimum(self.values, self.table @ vector, out=self.values)
+        np.minimum(self.values, torch.mv(self.table, self.vectors[place]).numpy(), out=self.values)
         self.values[place] = -np.inf
         self.picked.append(int(self.front[place]))
         return True
@@ -86,21 +84,18 @@ class DenseSearch:
         self._add_centers()
         points = torch.tensor([*self.picked[self.start :], *last.tolist()], dtype=torch.int64)
         met = self.centers.num_given + torch.arange(self.start, self.start + len(points))
-        if len(points) * len(self.centers) * self.rows.width <= PAIRED:
-            return self._paired(points, met)
-        exact = [
-            nearest_squared(self.rows, self.rows.raw(part), self.centers, 0, None, until)
-            for part, until in zip(points.split(CENTER_SLICE), met.split(CENTER_SLICE), strict=True)
-        ]
-        return [value for part in exact for value in part.tolist()]
+        exact: list[float] = self._exact(points, met).tolist()
+        return exact
 
-    def _paired(self, points: Tensor, met: Tensor) -> list[float]:
-        """Return exact squared distances of few `points` to the nearest of the first `met` of few centres, each."""
+    def _exact(self, points: Tensor, met: Tensor) -> Tensor:
+        """Return exact squared distances (k,) of points to the nearest of the first `met` (k,) centres, each."""
+        if len(points) * len(self.centers) * self.rows.width > PAIRED:
+            parts = zip(points.split(CENTER_SLICE), met.split(CENTER_SLICE), strict=True)
+            found = [nearest_squared(self.rows, self.rows.raw(p), self.centers, 0, None, until) for p, until in parts]
+            return torch.cat(found)
         x, c = self.rows.double(self.rows.raw(points)), self.centers.double_since(0)
         squared = squared_norms(x[:, None] - c)  # (k, Q)
-        squared[torch.arange(len(c)) >= met[:, None]] = torch.inf
-        exact: list[float] = squared.amin(1).tolist()
-        return exact
+        return squared.masked_fill_(torch.arange(len(c)) >= met[:, None], torch.inf).amin(1)
 
     def _farthest(self) -> NDArray[np.intp] | None:
         """Return the places in the front of the farthest points, all that tie; None if too close to tell."""
@@ -128,8 +123,7 @@ class DenseSearch:
         if len(close) > CLOSE:
             return None
         self._add_centers()
-        raw = self.rows.raw(torch.from_numpy(self.front[close]))
-        exact = nearest_squared(self.rows, raw, self.centers, 0, None).numpy()
+        exact = self._exact(torch.from_numpy(self.front[close]), torch.full((len(close),), len(self.centers))).numpy()
         return close[exact == exact.max()] if exact.max() > 0 else None
 
     def _add_centers(self) -> None:
@@ -172,7 +166,9 @@ class DenseSearch:
         else:
             self.floor, self.front = -np.inf, np.arange(len(self.rows))
         self.values = self.nearest[self.front]
-        self.table = np.empty((len(self.front), self.rows.width + 2), dtype=self.dtype)
         raw = self.rows.raw(torch.from_numpy(self.front))
-        self.table[:, :-2] = (self.rows.double(raw) if self.double else self.rows.single(raw)).numpy()
-        self.table[:, -2], self.table[:, -1] = self.norms[self.front], 1
+        x = self.rows.double(raw) if self.double else self.rows.single(raw)
+        norms = torch.from_numpy(self.norms[self.front])[:, None]
+        one = torch.ones_like(norms)
+        self.table = torch.cat([x, norms, one], 1).T.contiguous().T  # by columns: faster with one vector
+        self.vectors = torch.cat([-2 * x, one, norms], 1)  # a row of one times a row of the other is their distance
