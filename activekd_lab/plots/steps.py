@@ -94,11 +94,9 @@ def selection_steps(
         yaxis=dict(visible=False, range=[-0.75, 1.25], scaleanchor="x"), margin=dict(l=20, r=20, t=112),
         annotations=[_corner(*named) for named in zip(class_names, data.corners, strict=True)],
     )  # fmt: skip
-    names = [f"{k} (covering radius {radius:.3f})" for k, radius in enumerate(data.radii)]
+    names = [str(k) for k in range(len(data.radii))]
     fig.frames = [go.Frame(name=text, data=_traces(data, k), traces=_MOVED) for k, text in enumerate(names)]
     add_frame_controls(fig, names, prefix="picks: ")
-    for k, step in enumerate(fig.layout.sliders[0].steps):
-        step.label = names[k] if k in (0, len(names) - 1) else str(k)
     return fig
 
 
@@ -125,7 +123,7 @@ def _traces(data: SelectionSteps, k: int) -> list[Any]:
     pool = dict(size=6, opacity=0.85, color=data.distance[k], coloraxis="coloraxis")
     template = "image %{customdata}<br>distance %{marker.color:.3f}<extra></extra>"
     return [
-        _discs(at[np.concatenate([data.labeled, done])], data.radii[k] * data.scale),
+        _discs(at[np.concatenate([data.labeled, done])], float(data.radii[k]), data.scale),
         go.Scatter(x=at[:, 0], y=at[:, 1], mode="markers", marker=pool, customdata=np.arange(len(at)),
                    hovertemplate=template, showlegend=False),
         go.Scatter(x=at[data.labeled, 0], y=at[data.labeled, 1], mode="markers", name="labelled", hoverinfo="skip",
@@ -139,10 +137,10 @@ def _traces(data: SelectionSteps, k: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def _discs(centers: Array, radius: float) -> go.Scatter:
+def _discs(centers: Array, radius: float, scale: float) -> go.Scatter:
     gap = np.full((1, 2), np.nan)
-    outline = np.concatenate([np.concatenate([center + radius * _CIRCLE, gap]) for center in centers])
+    outline = np.concatenate([np.concatenate([center + radius * scale * _CIRCLE, gap]) for center in centers])
     return go.Scatter(
         x=outline[:, 0], y=outline[:, 1], mode="lines", fill="toself", fillcolor=theme.rgba(theme.SKY, 0.12),
-        line=dict(color=theme.rgba(theme.SKY, 0.5), width=1), hoverinfo="skip", showlegend=False,
+        line=dict(color=theme.rgba(theme.SKY, 0.5), width=1), hoverinfo="skip", name=f"covering radius {radius:.3f}",
     )  # fmt: skip

@@ -23,9 +23,8 @@ def test_the_plane_shows_distances_as_they_are():
 
 def test_a_stop_for_every_pick_and_a_disc_around_every_centre():
     fig = selection_steps(CORNERS_AND_MIDDLE, [0], [1, 2], ["a", "b", "c"])
-    assert [frame.name for frame in fig.frames] == [
-        f"{k} (covering radius {r})" for k, r in enumerate(["1.414", "1.414", "0.816"])
-    ]
+    assert [step.label for step in fig.layout.sliders[0].steps] == ["0", "1", "2"]
+    assert [frame.data[0].name for frame in fig.frames] == [f"covering radius {r}" for r in ("1.414", "1.414", "0.816")]
     discs = [int(np.isnan(frame.data[0].x).sum()) for frame in fig.frames]
     assert discs == [1, 2, 3]
     outline = np.array([fig.frames[2].data[0].x[:73], fig.frames[2].data[0].y[:73]]).T
