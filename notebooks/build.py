@@ -4,6 +4,8 @@ The sources are py:percent. Each gives the student's notebook, where `raise NotI
 an exercise between BEGIN SOLUTION and END SOLUTION, and the same with those lines in `instructor/`. The notebooks carry
 no outputs, and a cell's id comes from its text: the same source gives the same file, a small change a small diff.
 
+`<!-- badges: Colab and Binder -->` becomes badges once pyproject.toml has `[project.urls] Repository`, on GitHub.
+
 Slides come from the cells' tags slide, subslide, fragment, skip and notes. A cell without one is placed by what it is:
 a heading begins a slide, other text one below it, code stays with its text, and settings are left out.
 """
@@ -14,16 +16,19 @@ import argparse
 import hashlib
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 
 FOLDER = Path(__file__).parent
+PROJECT = FOLDER.parent / "pyproject.toml"
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+BADGES = "<!-- badges: Colab and Binder -->"
 SLIDE_TYPES = ("slide", "subslide", "fragment", "skip", "notes")
 STUB = r'\g<indent>raise NotImplementedError("your turn")\n'
 _SOLUTION = re.compile(r"(?P<indent> *)### BEGIN SOLUTION\n(?P<lines>.*?) *### END SOLUTION(\n|$)", re.DOTALL)
@@ -47,12 +52,35 @@ def build(source: Path, *, solutions: bool) -> str:
     taken: set[str] = set()
     for cell in notebook.cells:
         cell.id = _unused_id(cell.source, taken)
+        cell.source = cell.source.replace(BADGES, badges(source.stem))
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on blank lines in the source
         cell.metadata["slideshow"] = {"slide_type": slide_type(cell)}
         if "exercise" in cell.metadata.get("tags", []):
             cell.source = _SOLUTION.sub(r"\g<lines>" if solutions else STUB, cell.source).rstrip()
     nbformat.validate(notebook)
     return str(nbformat.writes(notebook)) + "\n"
+
+
+def repository() -> str | None:
+    """Return the repository's address, or None where pyproject.toml gives none."""
+    project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
+    address: str | None = project.get("urls", {}).get("Repository")
+    return address
+
+
+def badges(name: str) -> str:
+    """Return the badges that open a notebook elsewhere, or the place for them where there is no address."""
+    address = repository()
+    if address is None:
+        return BADGES
+    project, path = address.removeprefix("https://github.com/"), f"notebooks/{name}.ipynb"
+    colab = f"https://colab.research.google.com/github/{project}/blob/main/{path}"
+    binder = f"https://mybinder.org/v2/gh/{project}/main?labpath={path}"
+    return (
+        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})\n"
+        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})\n\n"
+        f"In Colab, first run `%pip install git+{address}` in a cell of its own."
+    )
 
 
 def slide_type(cell: nbformat.NotebookNode) -> str:
