@@ -1,0 +1,136 @@
+"""Grids: expanded, checked whole, named by what they would compute."""
+
+import json
+import shutil
+
+import pytest
+
+from activekd_lab import grid
+from activekd_lab.errors import SettingError, UnknownNameError
+from activekd_lab.lab import find_notebooks
+
+FOLDER = find_notebooks(grid.STUDIES)  # the notebooks beside the package
+
+
+def write(folder, text):
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def read(folder, text, profile="quick"):
+    return grid.read_grid(write(folder, text), profile=profile, notebooks=FOLDER)
+
+
+def test_a_grid_is_every_combination_and_a_profile_changes_it(tmp_path):
+    text = "grid: {task: digits, selector: [random, pcoreset], seed: [0, 1, 2]}\nprofiles: {smoke: {seed: 7}}"
+    study = read(tmp_path, text)
+    assert [(job.config.selector, job.config.seed) for job in study.jobs] == [
+        (selector, seed) for selector in ("random", "pcoreset") for seed in range(3)
+    ]
+    assert study.axes == {"task": ["digits"], "selector": ["random", "pcoreset"], "seed": [0, 1, 2]}
+    smoke = read(tmp_path, text, "smoke")
+    assert [job.config.seed for job in smoke.jobs] == [7, 7]
+    assert {job.config.rounds for job in smoke.jobs} == {1}
+
+
+def test_several_grids_are_joined_and_all_takes_every_selector(tmp_path):
+    study = read(tmp_path, "grid:\n- {selector: all, task: digits}\n- {selector: random, task: shapes}")
+    selectors = [job.config.selector for job in study.jobs if job.config.task == "digits"]
+    assert len(selectors) == len(set(selectors)) >= 12
+    assert len(study.jobs) == len(selectors) + 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "few_shot", "method"),
+    [("zero-shot", "none", "dho"), ("clap", "clap", "dho"), ("tip", "tip_adapter", "dho"), ("none", "none", "ce")],
+)
+def test_teacher_modes_are_settings_of_a_run(tmp_path, mode, few_shot, method):
+    (job,) = read(tmp_path, f"grid: {{teacher_mode: {mode}, budget: 0, options: {{image_size: 96}}}}").jobs
+    assert (job.config.few_shot, job.config.method, job.config.budget) == (few_shot, method, None)
+    assert job.config.image_size == 96
+
+
+def test_all_mistakes_are_listed_at_once_and_nothing_else(tmp_path):
+    text = """grid:
+  tsak: digits
+  selector: [random, pcorset]
+  seed: [0, three]
+  rounds: []
+  teacher_mode: [none, clapp]
+  method: [dho, kd]
+"""
+    with pytest.raises(SettingError) as caught:
+        read(tmp_path, text)
+    message = str(caught.value)
+    assert "was refused, and nothing ran" in message
+    for part in (
+        "Unknown parameter 'tsak'. Known, nearest first: task",
+        "Unknown selector 'pcorset'. Known, nearest first: pcoreset",
+        "Parameter seed (derives every random step) must be int, but got 'three'",
+        "Parameter rounds has no value",
+        "Unknown teacher_mode 'clapp'. Known, nearest first: clap",
+        "method='kd' needs a teacher, but got teacher_mode='none'",
+    ):
+        assert message.count(part) == 1, part
+    assert message.count("\n- ") == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; it needs at least `grid:`"),
+        ("grid:", "is empty"),
+        ("grid: [", "is no YAML"),
+        ("grid: {seed: 0}\nprofile: {}", "Unknown key 'profile'. Known, nearest first: profiles"),
+        ("grid: {seed: 0}\nprofiles: {fast: {}}", "Unknown profile 'fast'"),
+        ("grid: seed", "must map parameters to values"),
+        ("grid: {seed: [1, 1]}", "stands there twice"),
+        ("grid: {options: {seed: 3}}", "options may not hold seed"),
+        ("grid: {store: elsewhere}", "Unknown parameter 'store'"),
+    ],
+)
+def test_what_is_no_grid_is_refused(tmp_path, text, message):
+    with pytest.raises(SettingError, match=message.replace("(", r"\(")):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_an_unknown_profile_and_an_unknown_study_are_refused(tmp_path):
+    with pytest.raises(SettingError, match="cannot be read"):
+        grid.read_grid(tmp_path / "none.yaml")
+    with pytest.raises(UnknownNameError, match="Unknown profile 'fast'"):
+        grid.load_study("bundled-all", profile="fast")
+    with pytest.raises(UnknownNameError, match=r"Unknown study 'bundled'\. Known, nearest first: bundled-all"):
+        grid.load_study("bundled")
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("name", grid.list_studies())
+def test_every_packaged_study_can_be_expanded(name, profile):
+    study = grid.load_study(name, profile=profile, notebooks=FOLDER)
+    assert study.jobs
+    assert study.about
+
+
+def test_the_offline_study_is_the_promised_one():
+    study = grid.load_study("bundled-all", profile="quick", notebooks=FOLDER)
+    assert len(study.jobs) == 12 * 2 * 3 * 3
+
+
+def test_a_name_depends_on_parameters_and_on_the_code_of_a_run_only(tmp_path):
+    (job,) = read(tmp_path, "grid: {seed: 0, task: digits}").jobs
+    (again,) = read(tmp_path, "grid: {task: digits, seed: 0}").jobs
+    (other,) = read(tmp_path, "grid: {seed: 1, task: digits}").jobs
+    assert job.name == again.name != other.name
+    assert job.name.startswith("digits-pcoreset-zero-shot-s0-")
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    copy = shutil.copy(FOLDER / grid.NOTEBOOK, folder)
+    notebook = json.loads((folder / grid.NOTEBOOK).read_text())
+    notebook["cells"][0]["source"] = ["# Other prose"]
+    (folder / grid.NOTEBOOK).write_text(json.dumps(notebook))
+    assert grid.code_version(folder / grid.NOTEBOOK) == job.code
+    notebook["cells"][1]["source"] = ["1 + 1"]
+    (folder / grid.NOTEBOOK).write_text(json.dumps(notebook))
+    assert copy
+    assert grid.code_version(folder / grid.NOTEBOOK) != job.code
