@@ -294,6 +294,18 @@ def code_version(notebook: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted([*sources, *(root / "assets").rglob("*.safetensors"), *(root / "assets").rglob("*.json")]):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    cells = job_notebook(notebook)["cells"]
     digest.update(json.dumps([cell["source"] for cell in cells if cell["cell_type"] == "code"]).encode())
     return f"{_version.__version__}-{digest.hexdigest()[:10]}"
+
+
+def job_notebook(notebook: Path) -> dict[str, Any]:
+    """Return the notebook as a job executes it: without exercises and their checks."""
+    content: dict[str, Any] = json.loads(notebook.read_text("utf-8"))
+    content["cells"] = [cell for cell in content["cells"] if not _is_exercise(cell)]
+    return content
+
+
+def _is_exercise(cell: Mapping[str, Any]) -> bool:
+    tagged = {"exercise", "exercise-text"} & set(cell["metadata"].get("tags", []))
+    return bool(tagged) or "".join(cell["source"]).startswith("akd.checks.check(")

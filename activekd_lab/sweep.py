@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from activekd_lab.data.store import cache_dir
 from activekd_lab.errors import RunFolderError
-from activekd_lab.grid import Job, Study
+from activekd_lab.grid import Job, Study, job_notebook
 from activekd_lab.job import JOB_FILE
 from activekd_lab.notebooks import RESULT_FILE
 from activekd_lab.results import write_atomic
@@ -182,7 +182,7 @@ def _check_format(out: Path) -> None:
 def _write_jobs(study: Study, out: Path) -> None:
     """Describe every job that is not done in its folder, and keep the notebook that they execute."""
     notebook = out / study.notebook.name
-    write_atomic(notebook, study.notebook.read_text("utf-8"))
+    write_atomic(notebook, json.dumps(job_notebook(study.notebook), indent=1))
     for job in study.jobs:
         folder = out / "jobs" / job.name
         if (folder / RESULT_FILE).exists():

@@ -62,6 +62,35 @@ print("as it is:    ", config.hash)
 print("another seed:", config.with_(seed=config.seed + 1).hash)
 print("the same:    ", config.with_(seed=config.seed).hash)
 
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 1 — a name for an experiment
+#
+# Write such a name yourself: the first eight hexadecimal digits of the SHA-256 of the settings, written as JSON.
+# **Predict first**: the same settings in another order, are they the same text?
+#
+# <details><summary>Hint</summary>
+#
+# `json.dumps(settings, sort_keys=True)` gives the text, `hashlib.sha256(text.encode()).hexdigest()` the digits.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+import hashlib
+import json
+
+
+def experiment_name(settings):
+    """Return 8 characters that depend on the settings, a dictionary of JSON types, and on nothing else."""
+    ### BEGIN SOLUTION
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("06.name", experiment_name)
+
 # %% [markdown]
 # ## The teacher's mode
 #
@@ -114,6 +143,33 @@ print("same rounds:", again.records == result.records, " same labels:", again.la
 # %%
 for name, title in grid.list_studies().items():
     print(f"{name:24} {title}")
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — the points of a grid
+#
+# Turn a grid into its jobs: from `{"selector": ["random", "pcoreset"], "seed": [0, 1, 2]}` make a list of
+# dictionaries, one for every combination, each with one value of every parameter. **Predict first**: how many are they?
+#
+# <details><summary>Hint</summary>
+#
+# `itertools.product(*grid.values())` yields the combinations; `dict(zip(names, values))` puts the names back.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+import itertools
+
+
+def grid_points(axes):
+    """Return a list of dictionaries, one for each combination of the values that `axes` lists under each name."""
+    ### BEGIN SOLUTION
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("06.points", grid_points)
 
 # %% [markdown]
 # How many jobs is "every selector, two tasks, three seeds, with and without a teacher"? Multiply before you run the
