@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from activekd_lab.cli_compare import compare
 from activekd_lab.cli_data import data
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
 from activekd_lab.cli_grade import grade
@@ -293,6 +294,7 @@ def lab(
 
 app.command()(with_config_flags(run))
 app.command()(label)
+app.command()(compare)
 app.command()(grade)
 app.command()(sweep)
 app.command()(reproduce)

@@ -206,7 +206,8 @@ def differences(
 def _single(against: Mapping[str, Any]) -> tuple[str, Any]:
     if len(against) != 1:
         raise SettingError(f'against must name one setting, such as {{"selector": "random"}}, but got {dict(against)}.')
-    return next(iter(against.items()))
+    key, value = next(iter(against.items()))
+    return key, plain(value)
 
 
 def _counterpart(own: Mapping[str, Any], other: Mapping[str, Any], key: str, value: Any) -> bool:

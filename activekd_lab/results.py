@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,18 +107,25 @@ class RunFolder:
 
 
 def find_runs(places: Iterable[Path]) -> list[Path]:
-    """Return the run folders among `places` and directly below them, sorted.
+    """Return the run folders among `places` and below them, at any depth, sorted.
 
     Raises:
         RunFolderError: a place that neither is a run folder nor holds one.
     """
-    found = []
+    found: set[Path] = set()
     for place in places:
-        runs = [place] if (place / "config.json").exists() else [p.parent for p in place.glob("*/config.json")]
+        runs = set(_below(place))
         if not runs:
-            raise RunFolderError(f"{place} is no run folder and holds none: no config.json there or one level below.")
-        found += runs
-    return sorted(set(found))
+            raise RunFolderError(f"{place} is no run folder and holds none: there is no config.json there or below.")
+        found |= runs
+    return sorted(found)
+
+
+def _below(place: Path) -> Iterator[Path]:
+    for folder, inside, files in os.walk(place):
+        if "config.json" in files:
+            inside.clear()  # a run holds no other run
+            yield Path(folder)
 
 
 def load_run(folder: str | Path) -> RunResult:
@@ -196,16 +203,23 @@ def _label(row: Mapping[str, str]) -> Label:
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
-        header = json.loads(path.read_text())
+        header: Any = json.loads(path.read_text())
     except FileNotFoundError:
         raise RunFolderError(f"{folder} is not a run folder: it has no config.json.") from None
     except ValueError as error:
         raise RunFolderError(f"{path} is damaged ({error}); delete the folder to start again.") from error
-    if not isinstance(header, dict) or header.get("format", 0) > FORMAT:
+    stored = header.get("format", 0) if isinstance(header, dict) else 0
+    if stored > FORMAT:
         raise RunFolderError(
             f"{folder} was written by a newer activekd_lab; update this one (pip install -U activekd_lab)."
         )
-    return header
+    if stored < FORMAT or not {"config", "teacher_accuracy", "class_names"} <= header.keys():
+        raise RunFolderError(
+            f"{folder} is no run of this format ({FORMAT}): an older activekd_lab or another program wrote its "
+            "config.json. Run it again in another store, or leave the folder out."
+        )
+    checked: dict[str, Any] = header
+    return checked
 
 
 def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -188,9 +188,8 @@ def paired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95, seed: in
     difference = a - b
     interval = bootstrap_interval(difference, level=level, seed=seed)
     floor = min(1.0, 2.0 ** (1 - len(a)))
-    spread = float(np.ptp(difference)) if len(a) > 1 else math.nan
-    if spread == 0:  # all alike: no variance to divide by, and zeros have no sign
-        p_t = 1.0 if difference[0] == 0 else 0.0
+    if len(a) > 1 and np.ptp(difference) <= 1e-12:  # all alike up to rounding: no variance to divide by
+        p_t = 1.0 if abs(interval.mean) <= 1e-12 else 0.0
     else:
         p_t = float(stats.ttest_rel(a, b).pvalue) if len(a) > 1 else math.nan
     p_wilcoxon = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
@@ -234,7 +233,8 @@ def mean_ranks(names: Sequence[str], scores: ArrayLike, *, alpha: float = 0.05) 
     ranks = stats.rankdata(-table, axis=1).mean(axis=0)
     order = np.argsort(ranks, kind="stable")
     critical = critical_difference(k, n, alpha=alpha)
-    p_value = float(stats.friedmanchisquare(*table.T).pvalue) if k > 2 else math.nan
+    alike = bool((table == table[:, :1]).all())  # nothing but ties: no statistic
+    p_value = math.nan if k < 3 else 1.0 if alike else float(stats.friedmanchisquare(*table.T).pvalue)
     return Ranks(tuple(names[i] for i in order), ranks[order], n, critical, p_value, cliques(ranks[order], critical))
 
 

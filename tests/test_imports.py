@@ -26,6 +26,8 @@ TABLE: dict[str, set[str]] = {
     "variants": {"results"},
     "stats": {"errors"},
     "comparison": {"errors", "results", "stats", "variants"},
+    "reference": set(),
+    "tables": {"comparison", "errors", "reference", "results", "stats", "variants"},
     "data": BASE,  # pool.py keeps its ledger in results.Label
     "teacher": DATA,
     "fewshot": DATA | {"teacher"},
@@ -61,7 +63,7 @@ TABLE: dict[str, set[str]] = {
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
     "sweep_report": {"results", "data", "plots", "grid", "sweep", "variants"},
     "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
-    "plots": {"errors", "results", "stats", "variants", "comparison", "mixing", "claims"},
+    "plots": {"errors", "results", "stats", "variants", "comparison", "tables", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
     "widgets.runner": {
         "errors",
@@ -85,8 +87,10 @@ TABLE: dict[str, set[str]] = {
     "shift": {"errors", "data", "checkpoint"},
     "cli_data": {"cli_output", "data", "checkpoint", "shift"},
     "cli_grade": {"cli_flags", "cli_output", "errors", "grading"},
+    "cli_compare": {"cli_output", "errors", "results", "tables", "plots"},
     "cli_label": {"cli_output", "errors", "labeling"},
     "cli": {
+        "cli_compare",
         "cli_flags",
         "cli_data",
         "cli_grade",

@@ -23,13 +23,17 @@ from activekd_lab.plots.learning import learning_curves
 from activekd_lab.plots.map_data import sample
 from activekd_lab.plots.maps import probability_map
 from activekd_lab.plots.report_page import CSS, JS, PAGE
-from activekd_lab.plots.report_table import Row, Table, percent, settings, table_data, takeaway
+from activekd_lab.plots.report_table import Row, Table, percent, table_data, takeaway
 from activekd_lab.results import RunResult
-from activekd_lab.variants import datasets
+from activekd_lab.tables import compare, html_tables, provenance_table
+from activekd_lab.variants import datasets, finished, variants
 
 MAP_POINTS, HOVERED = 2500, 600
 """Points a map in the report draws, and how many of them answer the mouse: the page stays near ten megabytes."""
+PICTURED = 6
+"""How many variants a data set shows with maps and picked images: the best by mean accuracy."""
 _NO_PREDICTIONS = "No probability map: the runs kept no predictions (save_predictions=True keeps them)."
+_LEFT_OUT = "Maps and picked images are of the {} best of {} variants."
 _NO_IMAGES = "No pictures: the report was made without the task's images."
 
 
@@ -79,10 +83,20 @@ def write_report(
     sections = [_section(task, runs, (pools or {}).get(task)) for task, runs in by_task.items()]
     nav = "".join(f'<a href="#{_anchor(task)}">{html.escape(task)}</a>' for task in by_task) if len(by_task) > 1 else ""
     page = PAGE.format(
-        title=html.escape(title), note=html.escape(note), nav=nav, sections="".join(sections),
+        title=html.escape(title), note=html.escape(note), nav=nav, sections="".join([_overview(results), *sections]),
         foot=_foot(results), css=CSS, js=JS, plotly=get_plotlyjs(), templates=_templates(),
     )  # fmt: skip
     return _write(Path(path), page)
+
+
+def _overview(results: Sequence[RunResult]) -> str:
+    """Return variants × data sets with paired statistics, where there are two variants or more to compare."""
+    done = [result for result in results if finished(result)]
+    if len(set(variants(done))) < 2:
+        return ""
+    tables = compare(results)[:-1]  # provenance stands in the foot
+    blocks = "".join(f'<div class="block">{html_tables([table])}</div>' for table in tables)
+    return f'<section id="overview"><h2>Side by side</h2>{blocks}</section>'
 
 
 def _anchor(task: str) -> str:
@@ -92,13 +106,14 @@ def _anchor(task: str) -> str:
 def _section(task: str, runs: Sequence[RunResult], pool: Pool | None) -> str:
     table, key = table_data(runs), _anchor(task)
     groups, best_first = group_runs(runs), [row.curve.name for row in table.rows]
-    shown = {name: run for name in best_first if (run := _with_predictions(groups[name]))}
+    shown = {name: run for name in best_first[:PICTURED] if (run := _with_predictions(groups[name]))}
     return "".join(
         [
             f'<section id="{key}"><h2>{html.escape(task)}</h2><p>{html.escape(takeaway(table))}</p>',
             f'<div class="block">{_table(table)}</div>',
             _block(f"{key}-curves", {"": learning_curves(runs)}),
             _block(f"{key}-coverage", {"": coverage(runs)}),
+            f'<p class="muted">{_LEFT_OUT.format(PICTURED, len(groups))}</p>' if len(groups) > PICTURED else "",
             _maps(key, shown, pool),
             _galleries(key, shown, pool),
             "</section>",
@@ -219,7 +234,8 @@ def _cell(mean: float, sd: float, best: bool = False) -> str:
 
 
 def _foot(results: Sequence[RunResult]) -> str:
-    rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in settings(results).items())
+    table = provenance_table(results)
+    rows = "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in table.rows)
     return f'<div class="block"><table>{rows}</table></div>'
 
 

@@ -76,18 +76,3 @@ def takeaway(table: Table) -> str:
 def percent(mean: float, sd: float) -> str:
     """Write a fraction and its deviation as percentages: "43.2 ± 0.4"."""
     return f"{100 * mean:.1f} ± {100 * sd:.1f}"
-
-
-def settings(results: Sequence[RunResult]) -> dict[str, str]:
-    """Return the settings and provenance of the runs: one value where they agree, else all of them."""
-    found: dict[str, list[str]] = {}
-    for result in results:
-        for key, value in {**result.config, **result.provenance}.items():
-            found.setdefault(key, []).append(_plain(value))
-    return {key: ", ".join(dict.fromkeys(values)) for key, values in found.items()}
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items()) or "none"
-    return "none" if value is None else str(value)

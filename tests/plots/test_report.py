@@ -7,7 +7,7 @@ from runs import make_images, make_run
 
 from activekd_lab.errors import RunFolderError, SettingError
 from activekd_lab.plots import Pool, write_report
-from activekd_lab.plots.report_table import settings, table_data, takeaway
+from activekd_lab.plots.report_table import table_data, takeaway
 
 
 def runs():
@@ -40,9 +40,10 @@ def test_a_single_seed_is_said_to_tell_nothing_of_the_spread():
     assert "no spread is known" in takeaway(table_data([make_run()]))
 
 
-def test_settings_that_differ_are_all_listed():
-    assert settings(runs())["seed"] == "0, 2"
-    assert settings(runs())["git_commit"] == "abc1234"
+def test_the_page_compares_the_variants_and_says_how_they_were_made(page):
+    assert "<td>pcoreset</td><td>random</td><td>2</td>" in page  # paired differences
+    assert "<td>seed</td><td>0, 2</td>" in page
+    assert "<td>git_commit</td><td>abc1234</td>" in page
 
 
 def test_the_page_needs_no_network_and_carries_plotly_once(page):
@@ -72,6 +73,14 @@ def test_a_name_cannot_end_the_script_it_stands_in(tmp_path):
     evil = type(run)(run.config, run.records, run.labels, 0.2, ("</script><b>",) * 5, _kept=run._kept)
     page = write_report([evil], tmp_path / "r.html").read_text()
     assert "</script><b>" not in page
+
+
+def test_maps_are_drawn_of_the_best_few_variants_and_the_page_says_so(tmp_path):
+    many = [make_run(f"s{k}", gain=0.1 + 0.01 * k, n=30, rounds=1) for k in range(8)]
+    found = write_report(many, tmp_path / "r.html").read_text()
+    assert [name for name in specs(found) if "toy-map" in name] == [f"toy-map-{k}" for k in range(6)]
+    assert specs(found)["toy-map-0"]["layout"]["title"]["text"] == "Probability map: s7, seed 0"
+    assert "are of the 6 best of 8 variants" in found
 
 
 def test_names_are_escaped_and_missing_pictures_are_said(page):

@@ -1,0 +1,94 @@
+"""`activekd-lab compare`: stored runs side by side, method × data set, with paired statistics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from activekd_lab.cli_output import print_table
+from activekd_lab.errors import RunFolderError, SettingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from activekd_lab.results import RunResult
+    from activekd_lab.tables import Table
+
+FORMATS = ("text", "markdown", "latex", "csv", "html")
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="run folders, or folders that hold some at any depth")],
+    measure: Annotated[str, typer.Option(help="area (under the learning curve) or final (accuracy)")] = "area",
+    labels: Annotated[int | None, typer.Option(help="instead: accuracy at this many labels, interpolated")] = None,
+    round_: Annotated[int | None, typer.Option("--round", min=0, help="instead: accuracy after this round")] = None,
+    per_round: Annotated[bool, typer.Option("--per-round", help="also a table for every round")] = False,
+    against: Annotated[str, typer.Option(help="paired differences from runs with this setting")] = "selector=random",
+    task: Annotated[list[str] | None, typer.Option(help="only this task (repeatable)")] = None,
+    format_: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "text",
+    out: Annotated[Path | None, typer.Option(help="write there instead of printing")] = None,
+) -> None:
+    """Compare runs: means over seeds, paired differences, ranks, published figures, and how the runs were made."""
+    if format_ not in FORMATS:
+        raise UnknownNameError("format", format_, FORMATS)
+    how = _measure(measure, labels, round_)
+    from activekd_lab.results import find_runs, load_run
+    from activekd_lab.tables import compare as make_tables
+    from activekd_lab.tables import csv_text, round_tables
+
+    results = [load_run(folder) for folder in find_runs(runs)]
+    results = [result for result in results if not task or result.config["task"] in task]
+    tables = make_tables(results, **how, against=_against(against, results))
+    if per_round:
+        tables[1:1] = round_tables(results)
+    if format_ == "csv":
+        _write(csv_text(results, **how), out)
+    elif format_ == "text" and out is None:
+        for table in tables:
+            print(f"{table.title}\n")
+            print_table("", list(table.columns), [list(row) for row in table.rows])
+            print("\n".join(["", *table.notes, ""]))
+    else:
+        _write(_render(tables, format_), out)
+
+
+def _measure(measure: str, labels: int | None, round_index: int | None) -> dict[str, Any]:
+    given = {name: at for name, at in (("labels", labels), ("round", round_index)) if at is not None}
+    if len(given) > 1 or (given and measure != "area"):
+        raise SettingError("--measure, --labels and --round each say what is compared; give one of them.")
+    return {"measure": next(iter(given), measure), "at": next(iter(given.values()), None)}
+
+
+def _against(text: str, results: list[RunResult]) -> dict[str, Any] | None:
+    """Read setting=value; the default is dropped where nothing was run with it."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError(f"--against expected setting=value, such as method=ce, but got {text!r}.")
+    if text == "selector=random" and not any(result.config["selector"] == "random" for result in results):
+        return None
+    try:
+        return {key: json.loads(value)}
+    except ValueError:
+        return {key: value}
+
+
+def _render(tables: list[Table], format_: str) -> str:
+    from activekd_lab import tables as render
+    from activekd_lab.plots.report_page import CSS
+
+    if format_ == "html":
+        return render.html_page(tables, css=CSS)
+    return render.latex(tables) if format_ == "latex" else render.markdown(tables, bold=format_ == "markdown")
+
+
+def _write(content: str, out: Path | None) -> None:
+    if out is None:
+        print(content, end="")
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(f"{out} cannot be written ({error.strerror or error}); choose another --out.") from error
+    print(out)

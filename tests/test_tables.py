@@ -1,0 +1,94 @@
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+from runs import make_run
+
+from activekd_lab.errors import SettingError
+from activekd_lab.reference import published
+from activekd_lab.tables import compare, csv_text, html_page, latex, markdown, round_tables
+
+
+def runs(**config):
+    names = (("pcoreset", 0.2), ("random", 0.1))
+    return [make_run(n, s, task=t, gain=g, **config) for n, g in names for t in ("eurosat", "toy") for s in (0, 1, 2)]
+
+
+def test_published_figures_are_package_data():
+    figures = published()
+    assert len(figures) == 17
+    assert figures[3][:4] == ("zero_shot_accuracy", "eurosat", "CLIP RN50", "37.52")
+
+
+def test_a_cell_is_the_mean_with_students_interval_and_the_best_is_marked():
+    accuracy, *_ = compare(runs(), "final")
+    assert accuracy.columns == ("variant", "eurosat", "toy")
+    assert accuracy.rows[0] == ("pcoreset", "72.0 ± 5.0", "72.0 ± 5.0")  # 70, 72, 74: 4.303 · 2 / √3
+    assert accuracy.rows[1] == ("random", "52.0 ± 5.0", "52.0 ± 5.0")
+    assert accuracy.best == {(0, 1), (0, 2)}
+
+
+def test_teachers_and_published_figures_stand_below():
+    accuracy, *_ = compare(runs())
+    assert accuracy.rows[2] == ("teacher bundled, zero-shot", "25.0", "25.0")
+    assert accuracy.rows[3] == (
+        "published: zero shot accuracy, CLIP RN50 [Tip-Adapter released log]", "37.52", "—",
+    )  # fmt: skip
+
+
+def test_missing_cells_and_missing_seeds_are_shown():
+    accuracy, *_ = compare([*runs()[:-3], make_run("entropy", 0, task="eurosat")])
+    assert {row[0]: row[2] for row in accuracy.rows[:3]}["random"] == "—"
+    assert {row[0]: row[1] for row in accuracy.rows[:3]}["entropy"].endswith("[1]")
+    assert "2 cells without a score (—)." in accuracy.notes
+
+
+def test_unfinished_runs_are_left_out_and_said():
+    unfinished = replace(make_run("entropy"), config={**make_run("entropy").config, "rounds": 8})
+    accuracy, *_ = compare([*runs(), unfinished])
+    assert "entropy" not in {row[0] for row in accuracy.rows}
+    assert accuracy.notes[0] == "1 of 13 runs are unfinished and left out."
+    with pytest.raises(SettingError, match="at least one finished run, but got 1 unfinished"):
+        compare([unfinished])
+
+
+def test_differences_ranks_and_provenance():
+    _, differences, ranked, made = compare(runs(), "final")
+    assert differences.rows == (
+        ("pcoreset", "random", "6", "+20.0", "+20.0 … +20.0", "< 0.001", "0.031 (≥ 0.031)", "< 0.001", "yes"),
+    )  # fmt: skip
+    assert ranked.rows == (("pcoreset", "2 of 2", "1.00"), ("random", "0 of 2", "2.00"))
+    assert ("seed", "0, 1, 2") in made.rows
+    assert ("git_commit", "abc1234") in made.rows
+
+
+def test_without_random_or_a_second_selector_there_is_nothing_to_pair():
+    assert len(compare(runs()[:6])) == 2
+    methods = [make_run(method=m, seed=s) for m in ("dho", "ce") for s in (0, 1)]
+    assert compare(methods, against={"method": "ce"})[1].rows[0][:2] == ("pcoreset · DHO", "pcoreset · labels only")
+
+
+def test_a_table_for_every_round():
+    tables = round_tables(runs())
+    assert [table.rows[0][1][:4] for table in tables] == ["32.0", "52.0", "72.0"]
+    assert "accuracy after round 1" in tables[1].title
+
+
+def test_markdown_and_latex_escape_what_would_break_them():
+    tables = compare([make_run("a|b_c", seed=0), make_run("random", seed=0)], "final")
+    assert "| **50.0** |" in markdown(tables)
+    assert r"| a\|b_c |" in markdown(tables)
+    text = latex(tables)
+    assert r"a|b\_c & \textbf{50.0} \\" in text
+    assert r"Test accuracy (\%)" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == len(tables)
+
+
+def test_html_escapes_names_and_csv_has_numbers_and_empty_cells():
+    results = [*runs(), make_run("<b>", task="toy")]
+    assert "<td>&lt;b&gt;</td>" in html_page(compare(results), css="")
+    rows = list(csv.DictReader(io.StringIO(csv_text(results, "final"))))
+    assert rows[0] == {"variant": "pcoreset", "dataset": "eurosat", "mean": "0.72", "low": "0.670317",
+                       "high": "0.769683", "seeds": "3"}  # fmt: skip
+    assert rows[-2] == {"variant": "<b>", "dataset": "eurosat", "mean": "", "low": "", "high": "", "seeds": ""}
