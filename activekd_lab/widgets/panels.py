@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from activekd_lab.plots.gallery import Picks
@@ -72,7 +73,7 @@ def row(*children: Any, **layout: str) -> Any:
 
 def figure_widget(figure: go.Figure) -> go.FigureWidget:
     """Return a figure that can be changed in place, as wide as its box; `stack` tells it how wide that is."""
-    widget = _figure_widget_class()(figure)
+    widget = _keeping_arrays()(figure)
     widget._config = {"responsive": True, "displaylogo": False}
     return widget
 
@@ -91,6 +92,32 @@ def _figure_widget_class() -> Any:
         return go.FigureWidget
     finally:
         del sys.modules[_SLOW]
+
+
+@cache
+def _keeping_arrays() -> Any:
+    """Return a FigureWidget that bears a typed array among the defaults that the page reports after a change.
+
+    Plotly asks our own array of that name for its truth, and the message's handler ends in a ValueError.
+    """
+
+    class Figure(_figure_widget_class()):  # type: ignore[misc]
+        @staticmethod
+        def _remove_overlapping_props(input_data: Any, delta_data: Any, prop_path: Any = ()) -> Any:
+            kept = _beside_arrays(input_data, delta_data)
+            return BaseFigureWidget._remove_overlapping_props(input_data, kept, prop_path)
+
+    from plotly.basewidget import BaseFigureWidget  # noqa: PLC0415  (comes with FigureWidget)
+
+    return Figure
+
+
+def _beside_arrays(ours: Any, reported: Any) -> Any:
+    """Return what the page reported without the places where we hold an array."""
+    if not isinstance(ours, dict) or not isinstance(reported, dict):
+        return reported
+    kept = {name: value for name, value in reported.items() if not isinstance(ours.get(name), np.ndarray)}
+    return {name: _beside_arrays(ours.get(name), value) for name, value in kept.items()}
 
 
 def stack(*children: Any, **layout: str) -> Any:
