@@ -153,6 +153,17 @@ def test_near_ties_that_float32_products_confuse():
     assert k_center_greedy(points, centers, 100).indices.tolist() == brute_force(points, centers, 100)[0]
 
 
+def test_nearly_one_hot_rows_that_float32_products_take_for_ties():
+    """Softmax of large logits: rows of one class differ by 1e-9, far below the rounding of a product."""
+    logits = normal(500, 12) + 25 * torch.eye(12)[torch.arange(500) % 12]
+    points, centers = logits.softmax(1), (normal(9, 12, seed=1) + 25 * torch.eye(12)[:9]).softmax(1)
+    result = k_center_greedy(points, centers, 60)
+    picks, radii = brute_force(points, centers, 60)
+    assert result.radii[-1] < 1e-6
+    assert result.indices.tolist() == picks
+    torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=0)
+
+
 def test_ties_follow_the_generator_evenly():
     corners = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     counts = torch.zeros(4)
@@ -206,6 +217,20 @@ def test_progress_and_cancel():
     assert len(seen) == 3  # the first pick needs no search
     with pytest.raises(Cancelled, match="cancelled"):
         k_center_greedy(normal(50, 3), None, 4, cancel=lambda: True)
+
+
+def test_cancel_stops_a_memory_map_between_two_picks(tmp_path):
+    np.save(tmp_path / "points.npy", normal(500, 20).half().numpy())
+    done = []
+    with pytest.raises(Cancelled, match="after 7 picks"):
+        k_center_greedy(
+            np.load(tmp_path / "points.npy", mmap_mode="r"),
+            normal(4, 20, seed=1).half().numpy(),
+            40,
+            progress=lambda picks, budget: done.append(picks),
+            cancel=lambda: bool(done) and done[-1] == 7,
+        )
+    assert done == list(range(1, 8))
 
 
 @pytest.mark.parametrize("where", ["points", "centers"])
