@@ -61,19 +61,31 @@ def learning_curves(results: Sequence[RunResult]) -> go.Figure:
         y="accuracy (%)",
         hovermode="x unified",
     )
-    for curve in data.curves:
-        add_curve(fig, curve, scale=100, unit="%")
+    for curve, style in zip(data.curves, _styles(data.curves), strict=True):
+        add_curve(fig, curve, scale=100, unit="%", style=style)
     for name, accuracy in data.teachers.items():
         _add_level(fig, data.curves, f"teacher {name}, zero-shot", 100 * accuracy)
     fig.update_yaxes(ticksuffix=" ")
     return fig
 
 
+def _styles(found: Sequence[Curve]) -> list[theme.Style]:
+    """Return each curve's look: its selector's own, or a spare one where selector and method look so already."""
+    styles: list[theme.Style] = []
+    seen: set[tuple[str, str]] = set()
+    for curve in found:
+        known = (curve.selector, curve.method) in seen
+        styles.append(theme.SPARE[len(styles) % len(theme.SPARE)] if known else theme.selector_style(curve.selector))
+        seen.add((curve.selector, curve.method))
+    return styles
+
+
 def add_curve(
-    fig: go.Figure, curve: Curve, *, scale: float = 1, unit: str = "", legend: bool = True, col: int | None = None
-) -> None:
-    """Add a group's band and line to a figure, `scale` times its values, in the selector's own look."""
-    style, place = theme.selector_style(curve.selector), dict(row=1, col=col) if col else {}
+    fig: go.Figure, curve: Curve, *, scale: float = 1, unit: str = "", legend: bool = True, col: int | None = None,
+    style: theme.Style | None = None,
+) -> None:  # fmt: skip
+    """Add a group's band and line to a figure, `scale` times its values, in a style, else in the selector's own."""
+    style, place = style or theme.selector_style(curve.selector), dict(row=1, col=col) if col else {}
     x, mean, sd = curve.labels, scale * curve.mean, scale * curve.sd
     common = dict(legendgroup=curve.name, hoverinfo="skip", showlegend=False, mode="lines", line_width=0)
     band = np.concatenate([mean + sd, (mean - sd)[::-1]])

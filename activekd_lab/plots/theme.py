@@ -46,16 +46,17 @@ _STYLES = {
     "probcover": Style(PURPLE, "solid", "star-diamond"),
     "kmeans": Style(SKY, "solid", "bowtie"),
 }
-_SPARE = [
+SPARE = [
     Style(color, dash, "circle-open")
     for dash in ("dot", "longdash", "dashdot")
     for color in (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE)
 ]
+"""Looks for what has none of its own."""
 
 
 def selector_style(name: str) -> Style:
     """Return the look of a selector; one of your own gets a look derived from its name, the same every time."""
-    return _STYLES.get(name) or _SPARE[zlib.crc32(name.encode()) % len(_SPARE)]
+    return _STYLES.get(name) or SPARE[zlib.crc32(name.encode()) % len(SPARE)]
 
 
 def rgba(color: str, alpha: float) -> str:

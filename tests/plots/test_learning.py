@@ -42,6 +42,13 @@ def test_the_figure_shows_percent_bands_and_the_teachers_level():
     assert "25.0 %" in fig.to_html(include_plotlyjs=False)
 
 
+def test_variants_of_one_selector_do_not_look_alike():
+    runs = [make_run(few_shot=name) for name in ("none", "clap", "tip_adapter")] + [make_run("random", few_shot="none")]
+    lines = [trace.line for trace in learning_curves(runs).data if trace.mode == "lines+markers"]
+    assert len({(line.color, line.dash) for line in lines}) == 4
+    assert lines[0].color == selector_style("pcoreset").color
+
+
 @pytest.mark.parametrize(
     ("results", "sentence"),
     [
