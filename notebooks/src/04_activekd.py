@@ -286,10 +286,13 @@ for name, several in taught.items():
     last, around = stats.mean_sd([run.final_accuracy for run in several])
     print(f"{name:12} student: area {mean:.1%} ± {spread:.1%}, last round {last:.1%} ± {around:.1%}")
 
+# %%
+akd.plots.learning_curves([run for several in taught.values() for run in several])
+
 # %% [markdown]
-# Read the two tables together: what labels do for a teacher, and what such a teacher does for its student, are two
-# questions. On labelled images it repeats what the label head hears anyway; elsewhere its *whole* probability vector
-# counts, not only the answer on top.
+# Read it beside the teachers' table: what labels do for a teacher, and what such a teacher does for its student, are
+# two questions. On labelled images it repeats what the label head hears anyway; elsewhere its *whole* probability
+# vector counts, not only the answer on top.
 #
 # ## Protocols
 #
