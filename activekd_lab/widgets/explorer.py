@@ -20,7 +20,7 @@ from activekd_lab.widgets.base import Explorer
 from activekd_lab.widgets.panels import figure_widget, hover_card, pick_panel, row, stack, words
 from activekd_lab.widgets.runner import Array, Runner, run_selector, selector_names
 from activekd_lab.widgets.selection import SelectionState
-from activekd_lab.widgets.sources import array_source, check_pool, run_source
+from activekd_lab.widgets.sources import array_source, check_pool, check_started, run_source
 
 _MOVING = 3  # traces before this one change with the round only
 _MAP, _LINES = 0.27, 0.17  # the map begins, and the lines below it end, at these shares of the height
@@ -44,7 +44,7 @@ class SelectionExplorer(Explorer):
         runner: asks the selectors; exchange it to explore one of your own.
 
     Raises:
-        SettingError: shapes that do not fit, or a setting without effect.
+        SettingError: shapes that do not fit, a setting without effect, or a run without a finished round.
         RunFolderError: the run kept no predictions.
     """
 
@@ -68,6 +68,7 @@ class SelectionExplorer(Explorer):
         if isinstance(source, RunResult):
             if labeled_ids is not None:
                 raise SettingError("labeled_ids has no effect beside a run, which brings its own; leave it out.")
+            check_started(source)
             load, rounds = run_source(source, self.labels, features), [r.round for r in source.records]
             round = max((r.round for r in source.records if r.picks), default=rounds[-1]) if round is None else round
         else:

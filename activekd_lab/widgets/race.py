@@ -22,6 +22,7 @@ from activekd_lab.results import RoundRecord, RunResult
 from activekd_lab.widgets.base import Explorer
 from activekd_lab.widgets.panels import figure_widget, row, stack, words
 from activekd_lab.widgets.runner import Array, Running, Starter, start_run
+from activekd_lab.widgets.sources import check_started
 from activekd_lab.widgets.worker import Worker
 
 _DRAWN = 2_000  # pool images a map
@@ -42,7 +43,8 @@ class SelectorRace(Explorer):
         round: the round shown, or None for the newest that all have reached.
 
     Raises:
-        SettingError: nobody to race, a name twice, several seeds, or a setting without effect.
+        SettingError: nobody to race, a name twice, several seeds, a run without a finished round, or a setting
+            without effect.
     """
 
     def __init__(
@@ -176,6 +178,8 @@ def _check_config(config: RunConfig, selectors: Sequence[str], *, maps: bool) ->
 
 def _one_each(results: Sequence[RunResult]) -> dict[str, RunResult]:
     """Return finished runs by name, refusing several seeds and runs of one name."""
+    for result in results:
+        check_started(result)
     groups = group_runs(results)
     seeds = sorted({result.config["seed"] for result in results})
     if len(seeds) > 1 or any(len(runs) > 1 for runs in groups.values()):

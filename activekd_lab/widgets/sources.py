@@ -30,6 +30,14 @@ def array_source(
     return lambda number: arrays
 
 
+def check_started(result: RunResult) -> None:
+    """Refuse a run, such as one whose folder is still being written, that has no finished round."""
+    if not result.records:
+        raise SettingError(
+            f"The {result.config['selector']} run has no finished round yet; wait for its first, then load it again."
+        )
+
+
 def check_pool(arrays: PoolArrays, size: int, classes: int) -> None:
     """Refuse arrays that do not fit a task of `size` training images and `classes` classes."""
     if arrays.probabilities.shape != (size, classes):
