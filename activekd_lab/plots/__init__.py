@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from activekd_lab.plots.ranks import critical_difference
     from activekd_lab.plots.reliability import reliability_diagram
     from activekd_lab.plots.report import Pool, write_report
+    from activekd_lab.plots.scale import selection_scale
     from activekd_lab.plots.spaces import coverage_spaces
     from activekd_lab.plots.steps import selection_steps
     from activekd_lab.plots.theme import selector_style, use_theme
@@ -44,6 +45,7 @@ _HOME = {  # files bear other names than their functions: a submodule's name wou
     "probability_map": "maps",
     "reliability_diagram": "reliability",
     "selection_steps": "steps",
+    "selection_scale": "scale",
     "selector_race": "race",
     "selector_style": "theme",
     "simplex": "triangle",
@@ -66,6 +68,7 @@ __all__ = [
     "prediction_bias",
     "probability_map",
     "reliability_diagram",
+    "selection_scale",
     "selection_steps",
     "selector_race",
     "selector_style",

@@ -1,0 +1,251 @@
+# %% [markdown]
+# # Selection at the size of ImageNet
+#
+# <!-- badges: Colab and Binder -->
+#
+# **Question.** With a million images and a thousand classes, a pool's predictions fill gigabytes. How can a selector
+# still find the farthest image exactly, in seconds, on a laptop? And where do more processors help?
+#
+# **After this notebook you can**
+#
+# 1. say how large predictions and decoded images are, and which of them belong on disk,
+# 2. explain how a selection can be exact and still look at few points,
+# 3. measure what it reads, holds and takes, and how that grows with the pool,
+# 4. say what half precision changes,
+# 5. start a training on several GPUs and a study on several machines, and say what is sent between them.
+#
+# **You need** the quickstart (`00_quickstart`) and k-center from there: pick the image that is farthest from all that
+# are labelled. No GPU, no network; several GPUs and machines are described here, but not needed.
+#
+# **Time and memory**: on 2 CPU cores the cells take 21 s and 0.9 GB; the last cell prints yours.
+
+# %%
+import tempfile
+
+import torch
+
+import activekd_lab as akd
+from activekd_lab import notebooks
+from activekd_lab.bench import scale
+
+notebooks.start()
+
+# %% [markdown]
+# ## Settings
+#
+# The default is a pool for a laptop. The profile `paper` has ImageNet's size: it needs 3 GB of disk and some minutes.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # smoke | quick | paper; smoke and paper set the sizes below themselves
+rows: int = 100_000  # N, images in the pool; ImageNet has 1_281_167
+classes: int = 200  # C, numbers a prediction; ImageNet has 1_000
+labels: int = 200  # L, images that have a label already
+budget: int = 200  # B, images to pick
+
+# %%
+sizes = ("rows", "classes", "labels", "budget")
+parameters = notebooks.read_parameters(globals(), also=sizes, profiles=scale.PROFILES)
+rows, classes, labels, budget = (parameters.values[name] for name in sizes)
+print(f"profile {parameters.profile}: N {rows:,}, C {classes:,}, L {labels:,}, B {budget:,}")
+
+# %% [markdown]
+# ## What is large?
+#
+# A prediction is C probabilities. `float32` spends 4 bytes on each, `float16` 2. **Predict first**: which is larger for
+# ImageNet, all predictions or all images, decoded to 224 × 224 pixels?
+
+# %%
+shapes = [("digits", 1_097, 10, 32), ("shapes", 5_000, 48, 32), ("ImageNet", 1_281_167, 1_000, 224)]
+print("GB            float32  float16  images")
+for name, *gigabytes in scale.sizes(shapes):
+    print(f"{name:12}", *(f"{value:>8}" for value in gigabytes))
+
+# %% [markdown]
+# So images never lie in memory as a whole. They are decoded once into a file and **mapped**: the file looks like a
+# tensor, and the system fetches only what is read (`activekd-lab data prepare imagenet`). The file grows in chunks of
+# 256 images, so a killed preparation continues, and preparing holds a few chunks however large the data set.
+#
+# Predictions can be mapped too. This writes a pool of made-up ones: noise around a random class, as a student that is
+# often but not always sure would give.
+
+# %%
+place = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+pool, labelled = scale.write_pool(place.name, rows, classes, labels)
+print(f"{type(pool).__name__} {pool.shape} {pool.dtype}, {pool.nbytes / 1e6:.0f} MB on disk")
+print(f"first row: largest {pool[0].max():.3f}, sum {pool[0].astype(float).sum():.3f}")
+
+# %% [markdown]
+# ## Exact, and yet lazy
+#
+# After each pick, each image's distance to the nearest labelled or picked one can only **fall**. So a distance computed
+# long ago is still an **upper bound**. If one image's true distance is above all other bounds, it is the farthest, and
+# no other image needs a look. That is the whole trick, and it changes no pick.
+#
+# The plain way reads the whole pool once for the labels and once for each pick. **Predict first**: how often does
+# the lazy way read it?
+
+# %%
+your_guess = budget / 2  # times the size of the pool; replace it
+
+# %%
+found = scale.select_from(pool, labelled, budget)
+print(f"read {found.reads:.2f} times the pool (you said {your_guess:g}; the plain way {budget + 1})")
+print(f"{found.moved / 1e6:,.0f} MB read instead of {found.plain / 1e6:,.0f}, in {found.seconds:.2f} s")
+print(f"memory beyond the pool: {found.extra / 2**20:.0f} MiB")
+print(f"all distances to labels and picks would take {rows * (labels + budget) * 4 / 2**20:,.0f} MiB")
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 1 — the farthest of many, with few looks
+#
+# `bounds[i]` is an upper bound of the distance of point i, and `exact(i)` computes the true one, which is expensive.
+# Return the position of the farthest point, and call `exact` as rarely as you can. **Predict first**: in which order do
+# you ask, and when may you stop?
+#
+# <details><summary>Hint</summary>
+#
+# Ask in the order of falling bounds, and keep the best true distance so far. Once the next bound is not above it, no
+# other point can win.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def lazy_farthest(bounds, exact):
+    """Return the position of the largest true distance; bounds (N,) are never below them, exact(i) gives one."""
+    ### BEGIN SOLUTION
+    best, place = -1.0, -1
+    for i in bounds.argsort(descending=True).tolist():
+        if bounds[i] <= best:
+            break
+        distance = exact(i)
+        if distance > best:
+            best, place = distance, i
+    return place
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("09.lazy_farthest", lazy_farthest)
+
+# %% [markdown]
+# ## How it grows
+#
+# The same selection from an eighth, a quarter, a half and all of the pool. **Predict first**: with twice the images,
+# does the lazy way read twice as much?
+
+# %%
+grown = scale.growth(pool, labelled, budget)
+for part in grown:
+    print(f"N {part.rows:>9,}: {part.reads:.2f} reads of the pool, {part.seconds:.2f} s")
+akd.plots.selection_scale([g.rows for g in grown], [g.moved for g in grown], [g.plain for g in grown])
+
+# %% [markdown]
+# Both lines rise with N, but far apart: the plain way pays for every pick again, the lazy way hardly. The first
+# look at every image is left, and no exact method can save that one.
+#
+# ## What half precision changes
+#
+# `float16` keeps about three decimal digits, which halves what is read. Distances are then computed from the rounded
+# numbers, but in higher precision. **Predict first**: which share of the picks stays the same?
+
+# %%
+rounding = scale.compare_rounding(pool, labelled, budget)
+print(f"{rounding.rows:,} images: a probability is off by {rounding.largest_error:.1e} at most")
+print(f"{rounding.same:.1%} of {budget} picks are the same")
+print(f"the covering radius is {rounding.radius_ratio:.4f} times that of the exact numbers")
+
+# %% [markdown]
+# The **covering radius** is the largest distance that is left after all picks, what k-center makes small. Where picks
+# differ, two images were about equally far, and either covers as well.
+#
+# ## Several GPUs
+#
+# Selection is cheap now; training is not. With Hugging Face's `accelerate` (`pip install "activekd_lab[multi-gpu]"`),
+# the same run shares every batch among several processes, one a GPU:
+#
+# ```
+# accelerate launch --num_processes 2 --module activekd_lab.cli run --task shapes --store runs/
+# ```
+#
+# Each process draws the same batch, since it has the same seed, and takes every second image of it. It computes the
+# gradient of its share. Then the gradients are averaged, all processes take the same step, and the weights stay equal.
+# The first process alone writes the run's folder. Without a GPU, `--cpu` after `launch` tries the same on processors.
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — a gradient in shares
+#
+# A linear model answers x · w, and its loss is the mean of (x · w − y)² over the batch. Process r of P takes the images
+# r, r + P, r + 2P, …, computes the gradient of the mean loss over them, and the P gradients are averaged. Return that
+# average. **Predict first**: how far is it from the gradient of the whole batch?
+#
+# <details><summary>Hint</summary>
+#
+# `x[r::P]` are the images of process r. For n images the gradient of their mean loss is 2 xᵀ(x w − y) / n.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def shared_gradient(x, y, w, processes):
+    """Return the mean over processes of the gradients (D,) of their shares of x (N, D) and y (N,), at w (D,)."""
+    ### BEGIN SOLUTION
+    total = 0 * w
+    for r in range(processes):
+        own, target = x[r::processes], y[r::processes]
+        total = total + 2 * own.T @ (own @ w - target) / len(own)
+    return total / processes
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("09.shared_gradient", shared_gradient)
+
+# %% [markdown]
+# It is the same only if the shares are equally large, which is why a batch that cannot be shared evenly is refused.
+# What travels between the GPUs is one number a weight and step:
+
+# %%
+student = akd.DualHeadStudent(backbone="efficientnet_lite0", num_classes=1_000)
+weights = sum(p.numel() for p in student.parameters() if p.requires_grad)
+print(f"{weights / 1e6:.1f} million weights: {4 * weights / 1e6:.0f} MB of gradients a step")
+batch = torch.empty(128, 3, 224, 224, dtype=torch.uint8)
+print(f"its batch of {len(batch)} images: {batch.nbytes / 1e6:.0f} MB, of which each process reads its own share")
+
+# %% [markdown]
+# ## Several machines
+#
+# A study is many runs that know nothing of each other: data sets times selectors times seeds. They need no common
+# gradient, only a list of work. `activekd-lab sweep` does a list on one machine; with the extra `cluster` a Dask
+# scheduler hands the jobs to workers on any number of machines, which share the output folder:
+#
+# ```
+# dask scheduler                                     # on one machine
+# dask worker tcp://host:8786 --nworkers 1           # on each of the others
+# activekd-lab sweep study.yaml --scheduler tcp://host:8786 --out /shared/study
+# ```
+#
+# A job is done when its `result.json` is there, so a lost worker costs the jobs that it was at, no more. How many jobs
+# is a study like the papers', and how long is it with one GPU or many, if a run takes you half an hour?
+
+# %%
+jobs = 11 * 7 * 5  # data sets, selectors, seeds
+minutes = 30  # a run; replace it by what yours takes
+for gpus in (1, 4, 16):
+    print(f"{gpus:2} GPUs: {jobs} jobs in {jobs * minutes / 60 / gpus:.0f} hours")
+
+# %% [markdown]
+# ## What we learned
+#
+# 1. Decoded images are the largest by far and predictions are next; both can be mapped from disk.
+# 2. Distances to the nearest centre only fall, so old ones are bounds, and most images need no second look.
+# 3. The lazy selection reads the pool little more than once here; the plain one reads it once a pick.
+# 4. Half precision halves what is read; where it changes a pick, the cover stays about as good.
+# 5. Several GPUs share a batch and send gradients; several machines share a list of runs and send nothing but results.
+#
+# **Next.** Set `budget = 2_000`. Do the reads grow? Then `classes = 20`: why is it harder to find one farthest image
+# there?
+
+# %%
+place.cleanup()
+found_numbers = {"seconds_selecting": found.seconds, "reads": found.reads, "rounding": rounding._asdict()}
+notebooks.finish(parameters, found_numbers | {"gigabytes": [part.moved / 1e9 for part in grown]})
