@@ -252,7 +252,7 @@ def _latex(table: Table) -> str:
         for i, r in enumerate(table.rows)
     ]
     head, *body = [" & ".join(row) + r" \\" for row in ([c.translate(escape) for c in table.columns], *lines)]
-    caption = " ".join([table.title, *table.notes]).translate(escape)
+    caption = " ".join([f"{table.title}.", *table.notes]).translate(escape)
     begin = (
         f"\\begin{{table}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}\n\\toprule"
     )
