@@ -38,7 +38,7 @@ class DaskPool:
         distributed = _extra("distributed")
         self._cluster = _queue(cluster, workers) if cluster is not None else None
         try:
-            self._client: Any = distributed.Client(self._cluster or scheduler, set_as_default=False, timeout=20)
+            self._client: Any = distributed.Client(self._cluster or scheduler, timeout=20)
         except (OSError, ValueError) as error:
             raise SettingError(f"No Dask scheduler answers at {scheduler}: {error}.") from error
         self._resources = {"GPU": 1} if gpu else {}
@@ -84,7 +84,7 @@ def _queue(cluster: str, workers: int) -> Any:
         found = jobqueue.SLURMCluster()
     except (TypeError, ValueError) as error:
         raise SettingError(
-            f"dask-jobqueue cannot start a {cluster} cluster: {error} Set cores and memory in "
+            f"dask-jobqueue cannot start a {cluster} cluster: {' '.join(str(error).split())} Set cores and memory in "
             "~/.config/dask/jobqueue.yaml."
         ) from error
     found.scale(jobs=workers)

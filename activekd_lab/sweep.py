@@ -100,12 +100,16 @@ def run_sweep(
         KeyboardInterrupt: passed on after running jobs were stopped.
     """
     started, out = time.perf_counter(), Path(out).expanduser().resolve()
+    ran: list[Outcome] = []
     stop = out / f".stop-{uuid.uuid4().hex[:8]}"
     with _own(out, study):
         pool = pool or LocalPool(workers)
         try:
             _write_jobs(study, out)
-            ran = list(_do_all(study, out, pool, Order("", False, str(stop), timeout, retries, _threads(workers)), say))
+            order = Order("", False, str(stop), timeout, retries, _threads(workers))
+            for outcome in _do_all(study, out, pool, order, say):
+                _append(out / "log.jsonl", outcome._asdict() | {"ended": round(time.time(), 1)})
+                ran.append(outcome)
         except KeyboardInterrupt:
             say("stopping; finished jobs stay, and the same command continues from there")
             stop.touch()
@@ -204,7 +208,6 @@ def _do_all(study: Study, out: Path, pool: Pool, order: Order, say: Say) -> Iter
     ready = yield from _prepare(left, orders, pool, say)
     started = time.perf_counter()
     for count, outcome in enumerate(pool.do([orders[name] for name in ready]), start=1):
-        _log(out, outcome)
         if outcome.status == "finished":
             _remember(left[outcome.name], outcome)
         say(_progress(outcome, count, len(ready), time.perf_counter() - started))
@@ -249,10 +252,6 @@ def _progress(outcome: Outcome, count: int, total: int, seconds: float) -> str:
     left = seconds / count * (total - count)
     what = outcome.status if outcome.status == "finished" else f"{outcome.status}: {outcome.error}"
     return f"{count} of {total}, about {left / 60:.0f} min left: {outcome.name} {what} ({outcome.seconds:.1f} s)"
-
-
-def _log(out: Path, outcome: Outcome) -> None:
-    _append(out / "log.jsonl", outcome._asdict() | {"ended": round(time.time(), 1)})
 
 
 def _remember(job: Job, outcome: Outcome) -> None:

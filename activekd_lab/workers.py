@@ -19,6 +19,7 @@ from activekd_lab.errors import SettingError
 from activekd_lab.job import ERROR_FILE
 from activekd_lab.notebooks import RESULT_FILE
 
+SERVER_LOG = "servers.log"  # in the sweep's folder
 _TICK = 0.2  # seconds between two looks at the clock and the stop file
 _LOST = ("DeadKernelError", "Timeout")  # the kernel died or never answered: worth another try
 
@@ -99,7 +100,7 @@ def do(order: Order) -> Outcome:
             return Outcome(folder.name, "stopped", 0.0, tries, "stopped")
         tries, started = tries + 1, time.perf_counter()
         (folder / ERROR_FILE).unlink(missing_ok=True)
-        code = _my_server(order.threads).do(order)
+        code = _my_server(order).do(order)
         seconds = time.perf_counter() - started
         if code == 0 and (order.warm or (folder / RESULT_FILE).exists()):
             return Outcome(folder.name, "finished", seconds, tries, "")
@@ -123,21 +124,22 @@ def _why(folder: Path, code: int | str, order: Order) -> tuple[str, bool]:
 class _Server:
     """A process of `activekd_lab.job`, started on first use and again after it was killed."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads, self.process = threads, self._start(threads)
+    def __init__(self, order: Order) -> None:
+        self.process = self._start(order)
 
     @staticmethod
-    def _start(threads: int) -> subprocess.Popen[bytes]:
-        env = {"OMP_NUM_THREADS": str(threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | os.environ
-        return subprocess.Popen(
-            [sys.executable, "-m", "activekd_lab.job"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env=env, start_new_session=True,
-        )  # fmt: skip
+    def _start(order: Order) -> subprocess.Popen[bytes]:
+        env = {"OMP_NUM_THREADS": str(order.threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | os.environ
+        with (Path(order.folder).parents[1] / SERVER_LOG).open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "activekd_lab.job"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env=env, start_new_session=True,
+            )  # fmt: skip
 
     def do(self, order: Order) -> int | str:
         """Return the job's exit code, or in words why it was ended."""
         if self.process.poll() is not None:
-            self.process = self._start(self.threads)
+            self.process = self._start(order)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         line = json.dumps({"folder": order.folder, "warm": order.warm}) + "\n"
@@ -152,7 +154,7 @@ class _Server:
                     return self._end(f"it took longer than {order.timeout:g} s")
             return int(json.loads(self.process.stdout.readline())["code"])
         except (OSError, ValueError):
-            return self._end("its server process was killed")
+            return self._end(f"its server process was killed, or could not start; see {SERVER_LOG}")
 
     def _readable(self) -> bool:
         with selectors.DefaultSelector() as selector:
@@ -179,10 +181,10 @@ _mine = threading.local()
 _servers: list[_Server] = []
 
 
-def _my_server(threads: int) -> _Server:
+def _my_server(order: Order) -> _Server:
     """Return this thread's server."""
     if not hasattr(_mine, "server"):
-        _mine.server = _Server(threads)
+        _mine.server = _Server(order)
         _servers.append(_mine.server)
     server: _Server = _mine.server
     return server

@@ -28,3 +28,19 @@ TINY_TASK = {"num_classes": 4, "pool_size": 80, "test_per_class": 5, "val_per_cl
 def tiny():
     """Settings of a run that takes about a second."""
     return {"task": "shapes", "task_options": TINY_TASK, "rounds": 3, "budget": 5, "steps": 10, "device": "cpu"}
+
+
+@pytest.fixture(scope="session")
+def tiny_study():
+    """Return a function (folder, selectors, seeds, steps) that writes tiny.yaml there and reads it as a study."""
+    from activekd_lab import grid
+    from activekd_lab.lab import find_notebooks
+
+    def make(folder, *, selectors="random", seeds="[0, 1, 2]", steps=10):
+        path = folder / "tiny.yaml"
+        settings = f"selector: {selectors}, seed: {seeds}, rounds: 1, task: shapes, task_options: {TINY_TASK}"
+        options = f"options: {{steps: {steps}, device: cpu, save_predictions: false}}"
+        path.write_text(f"title: A tiny grid\ngrid: {{{settings}, {options}}}\n".replace("'", ""))
+        return grid.read_grid(path, notebooks=find_notebooks(grid.STUDIES))
+
+    return make
