@@ -7,7 +7,7 @@ whatever else. What never differs is not named.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from activekd_lab.results import RunResult
@@ -27,12 +27,11 @@ def finished(result: RunResult) -> bool:
 
 def varied_keys(results: Sequence[RunResult]) -> tuple[str, ...]:
     """Return the settings that differ between runs of the same data set, seed aside; selector first, always."""
-    values: dict[tuple[str, str], set[str]] = {}
+    firsts: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, None] = {}
     for result, dataset in zip(results, datasets(results), strict=True):
-        for key, value in result.config.items():
-            if key not in _NOT_VARIED:
-                values.setdefault((dataset, key), set()).add(_text(value))
-    found = dict.fromkeys(key for (_, key), several in values.items() if len(several) > 1)
+        first = firsts.setdefault(dataset, result.config)
+        found |= {k: None for k, v in result.config.items() if k not in _NOT_VARIED and v != first.get(k, v)}
     return tuple(dict.fromkeys(["selector", *(key for key in ("method", "few_shot") if key in found), *found]))
 
 
