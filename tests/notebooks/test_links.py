@@ -20,6 +20,12 @@ def test_links_lead_to_files(page):
     assert [link for link in _WEB.findall(text) if not re.match(r"https://[\w.-]+\.\w+(/|$)", link)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_notebooks_named_in_the_text_are_there(page):
+    there = {path.stem for path in (ROOT / "notebooks" / "src").glob("*.py")}
+    assert set(re.findall(r"`(\d\d_[a-z_]+)`", page.read_text("utf-8"))) <= there
+
+
 def test_the_check_sees_a_link_that_leads_nowhere():
     assert _LINK.findall("[a](none.md) [b](https://x.org) [c](#part) [d](src/x.py#L3)") == ["none.md", "src/x.py"]
 
