@@ -116,7 +116,7 @@ def _template(theme: str) -> go.layout.Template:
 
 def _build(inks: _Inks) -> go.layout.Template:
     axis = dict(
-        gridcolor=inks.grid, linecolor=inks.muted, zeroline=False, ticks="", automargin=True,
+        gridcolor=inks.grid, linecolor=inks.muted, zeroline=False, ticks="", ticklabelstandoff=4, automargin=True,
         title=dict(standoff=10, font=dict(size=13, color=inks.muted)), tickfont=dict(size=12, color=inks.muted),
     )  # fmt: skip
     scale = [[i / (len(inks.scale) - 1), color] for i, color in enumerate(inks.scale)]
