@@ -32,6 +32,8 @@ MAP_POINTS, HOVERED = 2500, 600
 """Points a map in the report draws, and how many of them answer the mouse: the page stays near ten megabytes."""
 PICTURED = 6
 """How many variants a data set shows with maps and picked images: the best by mean accuracy."""
+CURVES = 12
+"""Groups that one figure can still show."""
 _NO_PREDICTIONS = "No probability map: the runs kept no predictions (save_predictions=True keeps them)."
 _LEFT_OUT = "Maps and picked images are of the {} best of {} variants."
 _NO_IMAGES = "No pictures: the report was made without the task's images."
@@ -111,14 +113,23 @@ def _section(task: str, runs: Sequence[RunResult], pool: Pool | None) -> str:
         [
             f'<section id="{key}"><h2>{html.escape(task)}</h2><p>{html.escape(takeaway(table))}</p>',
             f'<div class="block">{_table(table)}</div>',
-            _block(f"{key}-curves", {"": learning_curves(runs)}),
-            _block(f"{key}-coverage", {"": coverage(runs)}),
+            _block(f"{key}-curves", {name: learning_curves(part) for name, part in _legible(groups).items()}),
+            _block(f"{key}-coverage", {name: coverage(part) for name, part in _legible(groups).items()}),
             f'<p class="muted">{_LEFT_OUT.format(PICTURED, len(groups))}</p>' if len(groups) > PICTURED else "",
             _maps(key, shown, pool),
             _galleries(key, shown, pool),
             "</section>",
         ]
     )
+
+
+def _legible(groups: Mapping[str, Sequence[RunResult]]) -> dict[str, list[RunResult]]:
+    """Return the runs of one figure; of many groups, one figure for all selectors taught alike."""
+    parts: dict[str, list[RunResult]] = {}
+    for name, runs in groups.items():
+        how = name.partition(" · ")[2] if len(groups) > CURVES else ""
+        parts.setdefault(how, []).extend(runs)
+    return parts
 
 
 def _with_predictions(runs: Sequence[RunResult]) -> RunResult | None:

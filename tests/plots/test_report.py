@@ -94,3 +94,9 @@ def test_nothing_to_report_and_an_unwritable_path_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="cannot be written"):
         write_report([make_run(rounds=0)], tmp_path / "file" / "r.html")
+
+
+def test_many_variants_get_a_figure_for_all_selectors_taught_alike(tmp_path):
+    several = [make_run(f"s{i}", method=method) for i in range(7) for method in ("dho", "ce")]
+    curves = [name for name in specs(write_report(several, tmp_path / "r.html").read_text()) if "toy-curves" in name]
+    assert len(curves) == 2  # one of DHO, one of labels only, 7 lines each
