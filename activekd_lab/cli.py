@@ -227,7 +227,7 @@ def bench_selectors(
 
 @bench.command("widgets")
 def bench_widgets(json_: JSON = False) -> None:
-    """Measure a slider move of the SelectionExplorer: time in the kernel and bytes sent."""
+    """Measure slider moves of the explorers and the first display: time in the kernel and bytes sent."""
     from activekd_lab.bench.widgets import measure
 
     found = measure()._asdict()

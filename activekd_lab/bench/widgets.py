@@ -1,8 +1,8 @@
-"""How fast a slider is: kernel time, bytes sent and first display of SelectionExplorer.
+"""How fast a slider is: kernel time, bytes sent and first display of SelectionExplorer; a move of BiasExplorer.
 
 Run it as `python -m activekd_lab.bench.widgets`. The time is from the slider's new value to the last message handed to
 the transport, all of the kernel's work; drawing in the browser comes on top. Targets: 150 ms a move at N 5,000 and
-C 48, first display within 2 s. Of the first bytes, 5 MB a figure are Plotly's own script.
+C 48, first display within 2 s with all imports it needs. Of the first bytes, 5 MB are Plotly's own script.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from activekd_lab.widgets.bias import TEMPERATURES, BiasExplorer
 from activekd_lab.widgets.explorer import SelectionExplorer, View
 
 
@@ -28,6 +29,7 @@ class WidgetTimes(NamedTuple):
         size, classes: of the pool.
         move_ms: median milliseconds of a budget move; move_cpu_ms the processor time in it.
         move_bytes: median bytes sent a move.
+        bias_ms: median milliseconds of a move of BiasExplorer's temperature: three k-means of 12 clusters.
         first_s: seconds from the arrays to the finished widget; first_bytes sent for it.
     """
 
@@ -36,6 +38,7 @@ class WidgetTimes(NamedTuple):
     move_ms: float
     move_cpu_ms: float
     move_bytes: int
+    bias_ms: float
     first_s: float
     first_bytes: int
 
@@ -92,14 +95,19 @@ def measure(size: int = 5000, classes: int = 48, moves: int = 21, selector: str 
         started = time.perf_counter()
         view = View(SelectionExplorer(task, probabilities, labeled_ids=np.arange(classes), selector=selector))
         first, first_bytes = time.perf_counter() - started, sent.take()
-        rows = [_move(view, 10 + (37 * i) % 91, sent) for i in range(moves)]
+        rows = [_move(view.budget, 10 + (37 * i) % 91, sent) for i in range(moves)]
+        bias = BiasExplorer(np.log(probabilities + 1e-6), probabilities, task.class_names)
+        heat = bias.view.children[0].children[0]
+        heats = [1000 * _move(heat, temperature, sent)[0] for temperature in TEMPERATURES if temperature != heat.value]
     wall, cpu, size_sent = (statistics.median(column) for column in zip(*rows, strict=True))
-    return WidgetTimes(size, classes, 1000 * wall, 1000 * cpu, int(size_sent), first, first_bytes)
+    return WidgetTimes(
+        size, classes, 1000 * wall, 1000 * cpu, int(size_sent), statistics.median(heats), first, first_bytes
+    )
 
 
-def _move(view: View, budget: int, sent: _Sent) -> tuple[float, float, int]:
+def _move(slider: Any, value: float, sent: _Sent) -> tuple[float, float, int]:
     wall, cpu = time.perf_counter(), time.process_time()
-    view.budget.value = budget
+    slider.value = value
     return time.perf_counter() - wall, time.process_time() - cpu, sent.take()
 
 
