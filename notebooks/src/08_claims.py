@@ -22,7 +22,7 @@ import activekd_lab as akd
 from activekd_lab import claims, notebooks
 from activekd_lab.bench import claims as measured
 from activekd_lab.results import find_runs
-from activekd_lab.sweep import run_all
+from activekd_lab.parallel import run_all
 
 notebooks.start()
 
