@@ -68,7 +68,7 @@ class BudgetPlanner(Explorer):
         """Say what the plan costs and what to expect; nothing is extrapolated."""
         plan = self.plan()
         known = {name: value for name, value in plan.accuracy.items() if value is not None}
-        text = f"{plan.labels} labels, about {plan.minutes:.0f} minutes. "
+        text = f"{plan.labels} labels, about {plan.minutes:.0f} min. "
         if not known:
             top = max(int(curve.labels[-1]) for curve in self._curves)
             low = min(int(curve.labels[0]) for curve in self._curves)
