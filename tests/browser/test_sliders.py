@@ -45,7 +45,7 @@ def test_both_mixing_sliders_move_the_mark_and_the_words(tab):
 def test_the_planners_sliders_move_the_price_and_the_line(tab):
     cell = tab.cell(2)
     plot = cell.locator(".js-plotly-plot")
-    cell.get_by_text("25 labels, about 2 minutes").wait_for()
+    cell.get_by_text("25 labels, about 2 min").wait_for()
     initial, budget, rounds, seconds = cell.get_by_role("slider").all()
     rounds.focus()
     for _ in range(3):
@@ -54,10 +54,10 @@ def test_the_planners_sliders_move_the_price_and_the_line(tab):
     cell.get_by_text("Stored runs had then: pcoreset 43.0 %, random 41.0 %.").wait_for()
     assert plot.evaluate(MARK)[0] == 10
     tab.slide(seconds, 1)
-    cell.get_by_text("10 labels, about 10 minutes").wait_for()
+    cell.get_by_text("10 labels, about 10 min").wait_for()
     initial.focus()
     initial.press("ArrowRight")
-    cell.get_by_text("15 labels, about 15 minutes").wait_for()
+    cell.get_by_text("15 labels, about 15 min").wait_for()
     tab.slide(budget, 1)
     cell.get_by_text("no accuracy is promised").wait_for()
     assert tab.errors == []
