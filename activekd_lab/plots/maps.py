@@ -86,8 +86,9 @@ def map_figure(data: ProbabilityMap, shown: MapRound) -> go.Figure:
         _add_rim(fig, data)
     fig.update_layout(coloraxis=dict(cmin=0, cmax=1, colorbar=_COLORBAR), legend=dict(y=1, yanchor="bottom"))
     fig.update_layout(margin=dict(l=20, r=20, t=112, b=20))
-    corner = dict(domain=[0, 1], visible=False, range=[0, 1], fixedrange=True)
-    fig.update_layout(xaxis2=corner | dict(anchor="y2"), yaxis2=corner | dict(anchor="x2"))
+    corner = dict(visible=False, range=[0, 1], fixedrange=True)  # for the caption; small, since it takes the mouse
+    fig.update_layout(xaxis2=corner | dict(domain=[0, 0.001], anchor="y2"))
+    fig.update_layout(yaxis2=corner | dict(domain=[0.999, 1], anchor="x2"))
     return fig
 
 
@@ -139,7 +140,7 @@ def pick_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
         go.Scattergl(**_at(shown, shown.picks), **_pick_hover(data, shown), mode="markers+text", marker=pick, **text,
                      name="next picks, in order"),
         go.Scatter(x=[0], y=[1], xaxis="x2", yaxis="y2", mode="text", text=[caption(shown)], hoverinfo="skip",
-                   textposition="bottom right", textfont_size=12, showlegend=False),
+                   cliponaxis=False, textposition="bottom right", textfont_size=12, showlegend=False),
     ]  # fmt: skip
 
 
