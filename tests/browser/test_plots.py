@@ -54,6 +54,7 @@ def figures():
         "prediction_gallery": prediction_gallery(make_images(N), LABELS, teacher, NAMES, range(16)),
         "selector_race": plots.selector_race(many),
         "critical_difference": plots.critical_difference(many),
+        "selection_scale": plots.selection_scale([12_500, 100_000], [2 * 10**7, 6 * 10**7], [10**9, 8 * 10**9]),
         "selection_steps": plots.selection_steps(small.probabilities(0), [0, 1, 2], range(3, 12), NAMES[:3]),
         "simplex": plots.simplex(np.log(probabilities(N, 3, 2.0, 0)), LABELS % 3, NAMES[:3]),
         "reliability_diagram": plots.reliability_diagram(teacher, LABELS),
