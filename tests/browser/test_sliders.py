@@ -50,7 +50,7 @@ def test_the_planners_sliders_move_the_price_and_the_line(tab):
     rounds.focus()
     for _ in range(3):
         rounds.press("ArrowLeft")
-    cell.get_by_text("10 labels, about 1 minute").wait_for()
+    cell.get_by_text("10 labels, about 1 min.").wait_for()
     cell.get_by_text("Stored runs had then: pcoreset 43.0 %, random 41.0 %.").wait_for()
     assert plot.evaluate(MARK)[0] == 10
     tab.slide(seconds, 1)
