@@ -94,15 +94,12 @@ def report(
     out: Annotated[Path, typer.Option(help="the page to write")] = Path("report.html"),
 ) -> None:
     """Write one offline, interactive HTML page about stored runs."""
-    from activekd_lab.data import load_task
-    from activekd_lab.plots import Pool, write_report
+    from activekd_lab.plots import write_report
+    from activekd_lab.pools import load_pools
     from activekd_lab.results import find_runs, load_run
-    from activekd_lab.variants import datasets
 
     results = [load_run(folder) for folder in find_runs(runs)]
-    configs = {name: r.config for name, r in zip(datasets(results), results, strict=True)}
-    tasks = {name: load_task(str(c["task"]), **c["task_options"]) for name, c in configs.items()}
-    pools = {name: Pool(task.train.images.numpy(), task.train.labels.numpy()) for name, task in tasks.items()}
+    pools = load_pools(results)
     print(f"{len(results)} runs: {write_report(results, out, pools=pools)}")
 
 

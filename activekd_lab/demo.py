@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from activekd_lab.config import Method, RunConfig
-from activekd_lab.data import load_task
 from activekd_lab.errors import RunFolderError
 from activekd_lab.loop import check_names
 from activekd_lab.parallel import Sweep, run_all
-from activekd_lab.plots import Pool, write_report
+from activekd_lab.plots import write_report
 from activekd_lab.plots.report_table import Row, percent, table_data
+from activekd_lab.pools import load_pools
 from activekd_lab.results import RunResult
 
 TASKS = ("shapes", "digits")
@@ -82,7 +82,7 @@ def run_demo(
     sweep = run_all(configs, out / "runs", processes=processes, say=say)
     say("writing the report")
     note = f"Made by activekd-lab demo: {len(SETTINGS)} settings, seeds 0 to {seeds - 1}, {rounds} query rounds."
-    pools = {task: _pool(task) for task in tasks}
+    pools = load_pools(sweep.results)
     report = write_report(sweep.results, out / "report.html", pools=pools, title="ActiveKD, bundled tasks", note=note)
     return _outcome(sweep, tasks, report, time.perf_counter() - started)
 
@@ -104,11 +104,6 @@ def _check_writable(out: Path) -> None:
         raise RunFolderError(
             f"The folder {out} cannot be written ({error.strerror or error}); choose another with --out."
         ) from error
-
-
-def _pool(task: str) -> Pool:
-    train = load_task(task).train
-    return Pool(train.images.numpy(), train.labels.numpy())
 
 
 def _outcome(sweep: Sweep, tasks: Sequence[str], report: Path, seconds: float) -> Outcome:

@@ -126,6 +126,11 @@ class RunResult:
         """Return the training-split ids that round `round_index` trained on, in the order of buying."""
         return [label.id for label in self.labels if label.round <= round_index and label.source != "validation"]
 
+    @property
+    def keeps_predictions(self) -> bool:
+        """Whether the first round's probabilities are there (`save_predictions`)."""
+        return 0 in self._kept or (self.folder is not None and prediction_path(self.folder, 0).exists())
+
     def probabilities(self, round_index: int) -> np.ndarray[Any, Any]:
         """Return the student's mixed probabilities of every training-split id after a round, (N, C) float32.
 

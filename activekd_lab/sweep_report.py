@@ -6,12 +6,11 @@ import html
 import os
 from pathlib import Path
 
-from activekd_lab.data import load_task
 from activekd_lab.grid import Job, Study
-from activekd_lab.plots import Pool, write_report
+from activekd_lab.plots import write_report
+from activekd_lab.pools import load_pools
 from activekd_lab.results import RunResult, load_run, write_atomic
 from activekd_lab.sweep import is_done, last_errors, run_folders
-from activekd_lab.variants import datasets
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>
@@ -34,9 +33,7 @@ def write_sweep_report(study: Study, out: str | Path) -> Path:
     """
     out = Path(out).expanduser().resolve()
     results = {folder.parts[-3]: load_run(folder) for folder in run_folders(study, out)}
-    configs = {name: r.config for name, r in zip(datasets(list(results.values())), results.values(), strict=True)}
-    loaded = {name: load_task(str(c["task"]), **c["task_options"]) for name, c in configs.items()}
-    pools = {name: Pool(task.train.images.numpy(), task.train.labels.numpy()) for name, task in loaded.items()}
+    pools = load_pools(list(results.values()))
     done = f"{len(results)} of {len(study.jobs)} jobs have a result"
     note = f"{study.about} {done}; jobs.html beside this page links every executed notebook."
     write_atomic(out / "jobs.html", _jobs_page(study, out, results, done))

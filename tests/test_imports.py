@@ -61,7 +61,8 @@ TABLE: dict[str, set[str]] = {
     "workers": {"errors", "job", "notebooks"},
     "cluster": {"errors", "workers"},
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
-    "sweep_report": {"results", "data", "plots", "grid", "sweep", "variants"},
+    "pools": {"results", "data", "plots", "variants"},
+    "sweep_report": {"results", "plots", "pools", "grid", "sweep"},
     "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
     "plots": {"errors", "results", "stats", "variants", "comparison", "tables", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
@@ -78,7 +79,7 @@ TABLE: dict[str, set[str]] = {
     "grading": {"errors", "checks"},
     "widgets.clustering": {"errors", "bias"},  # the clusterer that others may replace
     "notebooks": BASE | {"teacher"},  # the device it will run on
-    "demo": {"errors", "config", "results", "data", "loop", "parallel", "plots"},
+    "demo": {"errors", "config", "results", "pools", "loop", "parallel", "plots"},
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
@@ -90,6 +91,7 @@ TABLE: dict[str, set[str]] = {
     "cli_compare": {"cli_output", "errors", "results", "tables", "plots"},
     "cli_label": {"cli_output", "errors", "labeling"},
     "cli": {
+        "pools",
         "cli_compare",
         "cli_flags",
         "cli_data",
