@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,17 +37,6 @@ def measure(work: Callable[[], Any]) -> tuple[Cost, Any]:
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     extra = max(peak.extra, torch.cuda.max_memory_allocated() - held if cuda else 0)
     return Cost(seconds, cpu, extra), result
-
-
-@contextmanager
-def threads_set(count: int | None) -> Iterator[None]:
-    """Let PyTorch use `count` threads inside the block; None leaves its choice."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Peak:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from activekd_lab.bench.cost import Cost, measure, threads_set
+from activekd_lab.bench.cost import Cost, measure
 from activekd_lab.bench.selector_baselines import (
     materialized_badge,
     product_a_pick,
@@ -30,6 +30,7 @@ from activekd_lab.bench.selector_data import FEATURES, PROBABILITIES, gradient_v
 from activekd_lab.errors import UnknownNameError
 from activekd_lab.selectors import PoolView, k_center_greedy, select
 from activekd_lab.selectors.rows import Rows
+from activekd_lab.selectors.threads import threads_set
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

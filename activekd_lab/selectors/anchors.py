@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activekd_lab.errors import Cancelled
-from activekd_lab.selectors.centers import Centers, rounding, squared_norms
-from activekd_lab.selectors.rows import Rows, check_finite
+from activekd_lab.selectors.centers import CENTER_SLICE, Centers, longest, rounding, smallest_shifted, squared_norms
+from activekd_lab.selectors.rows import Rows
 
 SKETCH = 64  # width of the random projection that finds a near centre
 HUBS = 64  # centres that are nearest to most points: every point is measured against them
 VOTERS = 512  # points that elect the hubs
 FIRST_TARGETS = 2048  # centres that the first pass sketches; later looks use all
+SCORES = 1 << 18  # entries of a product in the first pass, to stay in cache
 PIECE = 512  # rows that a later look takes at a time: its scores are (PIECE, Q)
 
 
@@ -29,7 +30,7 @@ class Anchors:
     """
 
     def __init__(self, rows: Rows, centers: Centers) -> None:
-        self.rows, self.centers = rows, centers
+        self.rows, self.centers, self.longest, self.error = rows, centers, 0.0, rounding(rows.width)
         sketched = min(len(centers), FIRST_TARGETS)
         self.whole = len(centers) * rows.width <= 2 * (SKETCH * (rows.width + sketched) + HUBS * rows.width)
         if not self.whole:
@@ -42,55 +43,55 @@ class Anchors:
         self.targets = torch.empty(0, SKETCH, device=rows.device)  # projected centres (Q, SKETCH)
         self.norms = torch.empty(0, device=rows.device)  # their true squared norms (Q,)
         self._catch_up()
-        self.hubs = centers.single(self._elect_hubs())
-        self.hub_norms = squared_norms(self.hubs)
+        hubs = centers.single(self._elect_hubs())
+        self.looks = torch.cat([self.projection, hubs.T], 1)  # (D, SKETCH + HUBS): both from one product
+        self.hub_norms = squared_norms(hubs) * (1 + self.error)
 
-    def no_bounds(self) -> NDArray[np.float64]:
-        """Return infinite bounds (N,), for a pool so small that all of it becomes exact at once."""
-        for start, x in self.rows.pieces():
-            check_finite(squared_norms(x), start, "points")
-        return np.full(len(self.rows), np.inf)
+    def bounds(self, cancel: Callable[[], bool], start: int = 0) -> NDArray[np.float64]:
+        """Return (N,) upper bounds of squared distances to centres from `start` on, from one pass over all points.
 
-    def first_bounds(self, cancel: Callable[[], bool]) -> NDArray[np.float64]:
-        """Return (N,) upper bounds of squared distances, from one pass over all points."""
-        upper = np.empty(len(self.rows))
-        step = -(-len(self.centers) // FIRST_TARGETS)
-        for start, x in self.rows.pieces():
+        Without `start` they may rest on some of the centres. `longest` is then the largest squared norm of a point.
+        """
+        device = self.rows.device
+        upper, norms = torch.empty(len(self.rows), dtype=torch.float64), torch.empty(len(self.rows), device=device)
+        given = [(c, c_norms * (1 + self.error)) for _, c, c_norms in self.centers.since(start)]
+        for first, x in self.rows.pieces(at_least=SCORES // min(CENTER_SLICE, len(self.centers) - start)):
             if cancel():
-                raise Cancelled(f"k_center_greedy was cancelled at point {start} of {len(upper)}, before any pick.")
-            norms = squared_norms(x)
-            check_finite(norms, start, "points")
-            upper[start : start + len(x)] = self._bound(x, norms, step).cpu().numpy()
-        return upper
-
-    def _bound(self, x: Tensor, norms: Tensor, step: int) -> Tensor:
-        if self.whole:
-            bounds = [self._to_all(x, norms, c, c_norms) for _, c, c_norms in self.centers.since(0)]
-            return torch.stack(bounds).amin(0)
-        hubs = self._to_all(x, norms, self.hubs, self.hub_norms)
-        return torch.minimum(hubs, self._to_found(x, norms, step, tries=1))
+                raise Cancelled(f"k_center_greedy was cancelled at point {first} of {len(upper)}.")
+            part = slice(first, first + len(x))
+            norms[part] = squared_norms(x)
+            if self.whole or start:
+                upper[part] = self._up(smallest_shifted(x, given), norms[part])
+            else:
+                upper[part] = self._to_some(x, norms[part])
+        self.longest = max(self.longest, longest(norms, 0, "points"))
+        return upper.clamp_(min=0).numpy()
 
     def tighter(self, raw: Tensor, tries: int = 4) -> Tensor:
         """Return (k,) float64 bounds for raw rows, from the centre that seems nearest in each of `tries` parts."""
         self._catch_up()
         pieces = map(self.rows.single, raw.split(PIECE))
-        return torch.cat([self._to_found(x, squared_norms(x), 1, tries) for x in pieces])
+        return torch.cat([self._to_found(x, squared_norms(x), x @ self.projection, 1, tries) for x in pieces])
 
-    def _to_found(self, x: Tensor, norms: Tensor, step: int, tries: int) -> Tensor:
+    def _to_some(self, x: Tensor, norms: Tensor) -> Tensor:
+        """Bound by the hubs, and by the centre whose projection is nearest."""
+        sketch, products = (x @ self.looks).split([SKETCH, len(self.hub_norms)], 1)
+        shifted = torch.add(self.hub_norms, products, alpha=-2).amin(1)
+        step = -(-len(self.centers) // FIRST_TARGETS)
+        return torch.minimum(self._up(shifted, norms), self._to_found(x, norms, sketch, step, 1))
+
+    def _up(self, shifted: Tensor, norms: Tensor) -> Tensor:
+        """Add the points' norms, and rounding: (k,)."""
+        return shifted.add_(norms, alpha=1 + 2 * self.error)
+
+    def _to_found(self, x: Tensor, norms: Tensor, sketch: Tensor, step: int, tries: int) -> Tensor:
         """Measure each row against the nearest, projected, in each of `tries` parts of every `step`-th centre."""
-        targets = self.targets[::step]
-        score = torch.addmm(self.norms[::step], x @ self.projection, targets.T, alpha=-2)  # (k, Q / step)
+        score = torch.addmm(self.norms[::step], sketch, self.targets[::step].T, alpha=-2)  # (k, Q / step)
         parts = score.chunk(tries, dim=1)
         near = [part.argmin(1) + i * parts[0].shape[1] for i, part in enumerate(parts)]
         found = [squared_norms(self.centers.single(index * step).sub_(x)) for index in near]
-        distance = torch.stack(found).amin(0).double().mul_(1 + rounding(x.shape[1])).sqrt_()
+        distance = torch.stack(found).amin(0).double().mul_(1 + self.error).sqrt_()
         return (distance + norms.double().sqrt_() * 2**-21).square_()  # the second term: rounding of x and c themselves
-
-    def _to_all(self, x: Tensor, norms: Tensor, c: Tensor, c_norms: Tensor) -> Tensor:
-        """Bound by the smallest product-form distance to centres c, rounding included."""
-        slack = rounding(x.shape[1])
-        shifted = torch.addmm(c_norms * (1 + slack), x, c.T, alpha=-2).amin(1)
-        return (shifted + norms * (1 + 2 * slack)).clamp_(min=0).double()
 
     def _catch_up(self) -> None:
         """Project the centres that came since the last call."""

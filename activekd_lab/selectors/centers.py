@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -19,13 +19,16 @@ class Centers:
 
     def __init__(self, given: Rows, room: int) -> None:
         first = given.single(given.points.to(given.device))  # (L, D)
-        check_finite(squared_norms(first), 0, "centers")
-        keep = _distinct(first)
+        norms = squared_norms(first)
+        self.longest = longest(norms, 0, "centers")  # squared, of the given ones
+        keep = _distinct(first, norms)
         self.given = given if keep is None else Rows(given.points[keep], given.metric, given.device)
-        first = first if keep is None else first[keep]
-        self.num_given = len(first)
+        self.num_given = len(first) if keep is None else len(keep)
         picks = torch.empty(room, given.width, device=given.device)
-        self.parts = [(first, squared_norms(first)), (picks, torch.empty(room, device=given.device))]
+        self.parts = [
+            (first, norms) if keep is None else (first[keep], norms[keep]),
+            (picks, torch.empty(room, device=given.device)),
+        ]
         self.raw_picks, self.num_picked = picks[:0], 0
 
     def __len__(self) -> int:
@@ -52,10 +55,13 @@ class Centers:
                 high = min(low + CENTER_SLICE, count)
                 yield offset + low, rows[low:high], norms[low:high]
 
-    def double_since(self, start: int) -> Tensor:
-        """Return the centres (q, D) from `start` on in float64; for few of them."""
-        picks = self.raw_picks[max(0, start - self.num_given) : self.num_picked]
-        return torch.cat([self.given.double(self.given.points[start:]), self.given.double(picks)])
+    def double_since(self, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield the same in float64; for few centres."""
+        given, picks = self.given.points[start:], self.raw_picks[max(0, start - self.num_given) : self.num_picked]
+        for first, raw in ((start, given), (max(start, self.num_given), picks)):
+            if len(raw):
+                rows = self.given.double(raw.to(self.given.device))
+                yield first, rows, squared_norms(rows)
 
     def single(self, index: Tensor) -> Tensor:
         """Return centres (k, D) float32 by index."""
@@ -90,18 +96,39 @@ def rounding(width: int, unit: float | None = None) -> float:
     return unit * (4 + 2 * min(width, 8 * math.sqrt(width)))
 
 
-def _distinct(rows: Tensor) -> Tensor | None:
+def smallest_shifted(x: Tensor, centers: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return min over centres of |c|2 - 2 x·c, the squared distance to rows x (k, D) less |x|2: (k,).
+
+    Centres come in parts: rows c (q, D) and their squared norms (q,).
+    """
+    found = []
+    for c, c_norms in centers:
+        if len(c) < FEW:  # the longer side last: both the product and the minimum are faster
+            found.append(torch.addmm(c_norms[:, None], c, x.T, alpha=-2).amin(0))
+        else:
+            found.append(torch.addmm(c_norms, x, c.T, alpha=-2).amin(1))
+    return found[0] if len(found) == 1 else torch.stack(found).amin(0)
+
+
+def longest(norms: Tensor, start: int, name: str) -> float:
+    """Return the largest of squared norms (k,), 0 without any; NaN and infinity are refused as `check_finite` says."""
+    largest = float(norms.max()) if len(norms) else 0.0
+    if not math.isfinite(largest):
+        check_finite(norms, start, name)
+    return largest
+
+
+def _distinct(rows: Tensor, norms: Tensor) -> Tensor | None:
     """Return positions that leave out exact repeats of earlier rows, or None when there are none or few rows.
 
-    Rows are compared only with the first of equal projection on one fixed direction, so it costs one pass.
+    Rows are compared only with the first of equal norm.
     """
     if len(rows) < FEW:
         return None
-    direction = torch.arange(1, rows.shape[1] + 1, device=rows.device, dtype=torch.float64).sin()
-    key = torch.cat([piece.double() @ direction for piece in rows.split(CENTER_SLICE)])
-    values, group = key.unique(return_inverse=True)  # (L,)
-    if len(values) == len(rows):
+    ascending = norms.sort().values
+    if not bool((ascending[1:] == ascending[:-1]).any()):
         return None
+    _, group = norms.unique(return_inverse=True)  # (L,)
     position = torch.arange(len(rows), device=rows.device)
     first = torch.full_like(position, len(rows)).scatter_reduce(0, group, position, "amin")[group]  # (L,)
     candidates = (first < position).nonzero().flatten()

@@ -35,30 +35,28 @@ class Rows:
         self.points = _as_tensor(points)
         self.metric = metric
         self.device = torch.device(device) if device is not None else self.points.device
+        self.count, self.width = self.points.shape  # N, D
         self.reads = 0  # rows taken so far, to count the traffic of a memory map
 
     def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def width(self) -> int:
-        """D, the length of a row."""
-        return int(self.points.shape[1])
+        return self.count
 
     def raw(self, index: Tensor) -> Tensor:
         """Return rows (k, D) by position, in their own dtype, on the computing device."""
         self.reads += len(index)
         return self.points.index_select(0, index.to(self.points.device)).to(self.device)
 
-    def pieces(self, *, double: bool = False, most: int | None = None) -> Iterator[tuple[int, Tensor]]:
-        """Yield (start, float32 or float64 rows) over all points in order, at most `most` rows at a time."""
+    def pieces(self, at_least: int = 0) -> Iterator[tuple[int, Tensor]]:
+        """Yield (start, float32 rows) over all points in order, in pieces that stay in cache.
+
+        `at_least` asks for more rows than that rule gives where they are short.
+        """
         kind = "cpu" if self.device.type == "cpu" else "other"
-        step = max(16, min(most or PIECE_ROWS[kind], PIECE_BYTES[kind] // (4 * max(1, self.width))))
+        step = max(16, min(max(PIECE_ROWS[kind], at_least), PIECE_BYTES[kind] // (4 * max(1, self.width))))
         for start in range(0, len(self), step):
             piece = self.points[start : start + step]
             self.reads += len(piece)
-            piece = piece.to(self.device)
-            yield start, self.double(piece) if double else self.single(piece)
+            yield start, self.single(piece.to(self.device))
 
     def single(self, raw: Tensor) -> Tensor:
         """Transform raw rows for products: (k, D) float32."""

@@ -10,11 +10,11 @@ from activekd_lab.errors import Cancelled, NonFiniteError, PoolError, SettingErr
 from activekd_lab.selectors import k_center_greedy, rows
 
 
-@pytest.fixture(autouse=True, params=["dense", "lazy"])
+@pytest.fixture(autouse=True, params=["products", "differences"])
 def engine(request, monkeypatch):
-    """Every test here runs on both searches: the one for modest pools, and the lazy one that it hides."""
-    if request.param == "lazy":
-        monkeypatch.setattr("activekd_lab.selectors.dense.LARGEST", -1)
+    """Every test here runs twice: with products that settle close calls, and as if products told nothing apart."""
+    if request.param == "differences":
+        monkeypatch.setattr("activekd_lab.selectors.search.ROUGH", 1e300)
     return request.param
 
 
@@ -66,40 +66,31 @@ def test_same_ids_and_radii_as_brute_force(n, d, labels, budget, metric):
 
 
 @pytest.mark.parametrize("sketch", [2, 64])  # near centres found by projection, or all measured
-def test_every_part_of_the_search_is_exercised(sketch, monkeypatch):
-    """A front of 16 points, batches of 2 and slices of 8 centres take every branch that a large pool would."""
-    for name, value in {"FRONT": 16, "BATCH": 2, "LARGEST_BATCH": 8}.items():
-        monkeypatch.setattr(f"activekd_lab.selectors.kcenter.{name}", value)
+@pytest.mark.parametrize("close", [0, 64])  # close calls become differences, or are settled one by one
+@pytest.mark.parametrize("cheap", [0, 1 << 22])  # current values by differences, or by products
+def test_every_part_of_the_search_is_exercised(sketch, close, cheap, monkeypatch):
+    """A front of 16 points, blocks of 2 to 8 and slices of 8 centres take every branch that a large pool would."""
+    small = {"FRONT": 16, "FEWEST": 2, "MOST": 8, "FIRST": 0, "SHORT": 0, "CLOSE": close, "CHEAP": cheap}
+    for name, value in small.items():
+        monkeypatch.setattr(f"activekd_lab.selectors.search.{name}", value)
     monkeypatch.setattr("activekd_lab.selectors.exact.PAIRS", 3)
     monkeypatch.setattr("activekd_lab.selectors.centers.CENTER_SLICE", 8)
     monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 4096)
     monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", sketch)
     monkeypatch.setattr("activekd_lab.selectors.anchors.HUBS", sketch)
     for width, labels in ((24, 150), (2, 3)):  # on a plane the radius shrinks manyfold, through many fronts
-        points, centers = normal(400, width), normal(labels, width, seed=1)
-        assert k_center_greedy(points, centers, 150).indices.tolist() == brute_force(points, centers, 150)[0]
-
-
-@pytest.mark.parametrize("double", [0, 1 << 20])
-@pytest.mark.parametrize("close", [0, 3, 64])  # no close call, few or many settled before the lazy search takes over
-@pytest.mark.parametrize("labels", [0, 150])
-def test_every_part_of_the_dense_search_is_exercised(double, close, labels, monkeypatch, engine):
-    if engine == "lazy":
-        pytest.skip("the dense search is switched off")
-    for name, value in {"FRONT": 16, "CLOSE": close, "DOUBLE": double, "PAIRED": 0, "SCORES": 1}.items():
-        monkeypatch.setattr(f"activekd_lab.selectors.dense.{name}", value)
-    monkeypatch.setattr("activekd_lab.selectors.dense.CENTER_SLICE", 32)
-    for width in (24, 2):
-        points = torch.cat([normal(360, width), normal(10, width).repeat(4, 1)])
+        points = torch.cat([normal(360, width), normal(10, width).repeat(4, 1)])  # some come four times
         centers = normal(labels, width, seed=1)
         result = k_center_greedy(points, centers, 150)
-        start = [] if labels else result.indices[:1].tolist()
-        picks, radii = brute_force(points, torch.cat([centers, points[start]]), 150 - len(start))
-        assert result.indices.tolist() == start + picks
-        torch.testing.assert_close(result.radii[len(start) :], radii, rtol=1e-12, atol=1e-12)
+        picks, radii = brute_force(points, centers, 150)
+        assert result.indices.tolist() == picks
+        torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
 
 
-def test_the_dense_search_hands_over_without_picking_twice():
+@pytest.mark.parametrize("most", [8, 2048])  # more ties than a block or the front holds
+def test_ties_without_end(most, monkeypatch):
+    monkeypatch.setattr("activekd_lab.selectors.search.FRONT", 2 * most)
+    monkeypatch.setattr("activekd_lab.selectors.search.MOST", most)
     points = torch.cat([torch.eye(5).repeat(80, 1), torch.zeros(3, 5)])  # every pick is a close call among 80
     for centers in (None, torch.zeros(1, 5), points[:1]):
         result = k_center_greedy(points, centers, 403, generator=torch.Generator().manual_seed(0))
