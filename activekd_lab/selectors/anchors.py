@@ -18,6 +18,7 @@ HUBS = 64  # centres that are nearest to most points: every point is measured ag
 VOTERS = 512  # points that elect the hubs
 FIRST_TARGETS = 2048  # centres that the first pass sketches; later looks use all
 SCORES = 1 << 18  # entries of a product in the first pass, to stay in cache
+TRIES = 4  # centres that a later look finds
 PIECE = 512  # rows that a later look takes at a time: its scores are (PIECE, Q)
 
 
@@ -54,7 +55,7 @@ class Anchors:
         """
         device = self.rows.device
         upper, norms = torch.empty(len(self.rows), dtype=torch.float64), torch.empty(len(self.rows), device=device)
-        given = [(c, c_norms * (1 + self.error)) for _, c, c_norms in self.centers.since(start)]
+        given = self._raised(start)
         for first, x in self.rows.pieces(at_least=SCORES // min(CENTER_SLICE, len(self.centers) - start)):
             if cancel():
                 raise Cancelled(f"k_center_greedy was cancelled at point {first} of {len(upper)}.")
@@ -67,11 +68,17 @@ class Anchors:
         self.longest = max(self.longest, longest(norms, 0, "points"))
         return upper.clamp_(min=0).numpy()
 
-    def tighter(self, raw: Tensor, tries: int = 4) -> Tensor:
-        """Return (k,) float64 bounds for raw rows, from the centre that seems nearest in each of `tries` parts."""
+    def tighter(self, raw: Tensor, start: int) -> NDArray[np.float64]:
+        """Return (k,) bounds for raw rows by the centres from `start` on, or by the few of all that seem nearest."""
         self._catch_up()
-        pieces = map(self.rows.single, raw.split(PIECE))
-        return torch.cat([self._to_found(x, squared_norms(x), x @ self.projection, 1, tries) for x in pieces])
+        bounds = []
+        for x in map(self.rows.single, raw.split(PIECE)):
+            norms = squared_norms(x)
+            if start:
+                bounds.append(self._up(smallest_shifted(x, self._raised(start)), norms).clamp_(min=0))
+            else:
+                bounds.append(self._to_found(x, norms, x @ self.projection, 1, TRIES))
+        return torch.cat(bounds).double().cpu().numpy()
 
     def _to_some(self, x: Tensor, norms: Tensor) -> Tensor:
         """Bound by the hubs, and by the centre whose projection is nearest."""
@@ -80,6 +87,10 @@ class Anchors:
         step = -(-len(self.centers) // FIRST_TARGETS)
         return torch.minimum(self._up(shifted, norms), self._to_found(x, norms, sketch, step, 1))
 
+    def _raised(self, start: int) -> list[tuple[Tensor, Tensor]]:
+        """Return the centres from `start` on in parts, their squared norms raised by the rounding of products."""
+        return [(c, c_norms * (1 + self.error)) for _, c, c_norms in self.centers.since(start)]
+
     def _up(self, shifted: Tensor, norms: Tensor) -> Tensor:
         """Add the points' norms, and rounding: (k,)."""
         return shifted.add_(norms, alpha=1 + 2 * self.error)
@@ -87,11 +98,15 @@ class Anchors:
     def _to_found(self, x: Tensor, norms: Tensor, sketch: Tensor, step: int, tries: int) -> Tensor:
         """Measure each row against the nearest, projected, in each of `tries` parts of every `step`-th centre."""
         score = torch.addmm(self.norms[::step], sketch, self.targets[::step].T, alpha=-2)  # (k, Q / step)
-        parts = score.chunk(tries, dim=1)
+        parts, more = score.chunk(tries, dim=1), 1 + self.error
         near = [part.argmin(1) + i * parts[0].shape[1] for i, part in enumerate(parts)]
-        found = [squared_norms(self.centers.single(index * step).sub_(x)) for index in near]
-        distance = torch.stack(found).amin(0).double().mul_(1 + self.error).sqrt_()
-        return (distance + norms.double().sqrt_() * 2**-21).square_()  # the second term: rounding of x and c themselves
+        found = [
+            torch.linalg.vecdot(self.centers.single(index * step), x)
+            .mul_(-2)
+            .add_(self.norms[index * step], alpha=more)
+            for index in near
+        ]
+        return self._up(torch.stack(found).amin(0), norms).clamp_(min=0)
 
     def _catch_up(self) -> None:
         """Project the centres that came since the last call."""

@@ -278,10 +278,16 @@ class Search:
         return part[(seen <= 0) & (-seen < len(self.centers))]
 
     def _tighten(self, part: NDArray[np.intp]) -> None:
-        """Bound points that never met all centres by the few that seem nearest by now, at a fraction of the cost."""
+        """Bound points that never met all centres at a fraction of the cost.
+
+        The first time by the centres that seem nearest, later by those that came since.
+        """
+        seen = self.seen[part]
         with threads_set(self.threads):
-            bound = self.anchors.tighter(self.rows.raw(torch.from_numpy(self.front[part]))).cpu().numpy()
-        self._store(part, bound, -len(self.centers))
+            for some in (part[seen == 0], part[seen < 0]):
+                if len(some):
+                    raw = self.rows.raw(torch.from_numpy(self.front[some]))
+                    self._store(some, self.anchors.tighter(raw, int(-self.seen[some].max())), -len(self.centers))
 
     def _refresh(self, stale: NDArray[np.intp]) -> None:
         """Make scores current, those that never met a centre apart from the others."""
