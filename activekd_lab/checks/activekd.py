@@ -68,6 +68,10 @@ def disagreement(function: Function) -> str:
         raise Wrong("These are positions among the rows; the ids of those rows are view.ids[positions].")
     if close(picks, expected.flip(0)[:3]):
         raise Wrong("These are the images on which both agree most: take the largest differences, not the smallest.")
+    if close(picks, expected[[0, 2, 1]]):
+        raise Wrong(
+            "This takes the largest difference of one class, or squares; the sum of absolute ones is asked for."
+        )
     if close(picks.sort().values, expected[:3].sort().values) and not close(picks, expected[:3]):
         raise Wrong("The right three images, but not in order: the largest difference comes first.")
     same(picks, expected[:3], "the id of the largest disagreement")
@@ -86,17 +90,17 @@ def _view() -> tuple[PoolView, Tensor, Tensor]:
 
     from activekd_lab.selectors import PoolView  # noqa: PLC0415  (imports torch)
 
-    student = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.0, 0.0, 1.0], [0.4, 0.3, 0.3]])
-    teacher = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.9, 0.0], [0.4, 0.3, 0.3], [0.0, 0.5, 0.5], [0.4, 0.3, 0.3]])
-    ids, order = torch.tensor([7, 2, 11, 4, 9]), torch.tensor([1, 3, 2, 0, 4])
+    student = [[0.5, 0.5, 0, 0], [0.9, 0.1, 0, 0], [0.4, 0.4, 0.1, 0.1], [0.6, 0.1, 0.2, 0.1], [0.4, 0.3, 0.2, 0.1]]
+    teacher = [[0.5, 0.4, 0.1, 0], [0.1, 0.9, 0, 0], [0.1, 0.1, 0.4, 0.4], [0.05, 0.65, 0.2, 0.1], [0.4, 0.3, 0.2, 0.1]]
+    ids, order = torch.tensor([7, 2, 11, 4, 9]), torch.tensor([1, 2, 3, 0, 4])  # squared or largest gaps: 1, 3, 2, 0, 4
     view = PoolView(
         ids=ids,
-        probabilities=student,
+        probabilities=torch.tensor(student),
         features=torch.eye(5),
         labeled_ids=torch.tensor([0]),
         labeled_labels=torch.tensor([1]),
-        labeled_probabilities=torch.tensor([[0.1, 0.8, 0.1]]),
+        labeled_probabilities=torch.tensor([[0.1, 0.8, 0.1, 0.0]]),
         labeled_features=torch.ones(1, 5),
-        teacher_probabilities=teacher,
+        teacher_probabilities=torch.tensor(teacher),
     )
     return view, ids[order], order

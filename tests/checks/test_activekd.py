@@ -43,8 +43,12 @@ def test_area(function, message):
     agrees("04.area", function, message)
 
 
+def gaps(view):
+    return (view.probabilities - view.teacher_probabilities).abs()
+
+
 def ranked(view):
-    return (view.probabilities - view.teacher_probabilities).abs().sum(1).argsort(descending=True)
+    return gaps(view).sum(1).argsort(descending=True)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,8 @@ def ranked(view):
         (lambda view, budget, *, generator: ranked(view)[:budget], "positions among the rows"),
         (lambda view, budget, *, generator: view.ids[ranked(view).flip(0)][:budget], "agree most"),
         (lambda view, budget, *, generator: view.ids[ranked(view)[:budget].flip(0)], "not in order"),
+        (lambda view, budget, *, generator: view.ids[gaps(view).pow(2).sum(1).topk(budget).indices], "or squares"),
+        (lambda view, budget, *, generator: view.ids[gaps(view).max(1).values.topk(budget).indices], "of one class"),
         (lambda view, budget, *, generator: view.ids[:budget], "should give"),
         (lambda view, budget, *, generator: view.ids[ranked(view)][:3], "would refuse it"),
         (lambda view, budget: view.ids[:budget], "unexpected keyword argument 'generator'"),
