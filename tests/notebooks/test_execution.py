@@ -13,7 +13,10 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from activekd_lab import notebooks
+from activekd_lab.data import load_task
+from activekd_lab.data.folder import write_images
 from activekd_lab.errors import RunFolderError
+from activekd_lab.labeling import label_folder
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_quickstart.ipynb"
 
@@ -62,6 +65,18 @@ def test_a_bad_parameter_stops_the_notebook_with_one_sentence(name, value, messa
 def test_odd_parameters_do_what_they_say(tmp_path):
     found = notebooks.execute(NOTEBOOK, tmp_path, profile="smoke", task="digits", budget=3, rounds=2)
     assert [r["labels"] for r in found["rounds"]] == [10, 13, 16]
+
+
+def test_ones_own_photos_go_all_the_way_without_a_truth(tmp_path):
+    task = load_task("shapes", num_classes=3, pool_size=24, test_per_class=1, val_per_class=1)
+    photos, folder = write_images(task.train, tmp_path / "photos"), tmp_path / "out"
+    session = label_folder(photos, list(task.class_names), folder / "photos-labels", batch=3)
+    for _ in range(6):  # by a person, before the notebook is run again
+        session.answer(int(task.train.labels[session.current]))
+    notebook, names = NOTEBOOK.with_name("05_your_images.ipynb"), ", ".join(task.class_names)
+    found = notebooks.execute(notebook, folder, profile="smoke", photos=str(photos), classes=names)
+    assert (found["labels"], found["curve"]) == (6, [])
+    assert len((folder / "labels.csv").read_text().splitlines()) == 7
 
 
 def written(path, source):
