@@ -1,36 +1,15 @@
-"""Checks of 04_activekd: the mix of two heads, the area under a learning curve, and a selector of one's own."""
+"""Checks of 04_activekd: the area under a learning curve, how even labels are, and a selector of one's own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from activekd_lab.checks.base import Function, Wrong, call, close, register, rows_sum_to_one, same, tensor_like
+from activekd_lab.checks.base import Function, Wrong, call, close, register, same, tensor_like
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from activekd_lab.selectors import PoolView
-
-
-@register("04.mix")
-def mix(function: Function) -> str:
-    """Check the mixed probabilities: which head the weight and the temperature belong to."""
-    import torch  # noqa: PLC0415  (slow import)
-
-    ce, kd = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0]]), torch.tensor([[0.0, 4.0, 0.0], [2.0, 0.0, 2.0]])
-    found = tensor_like(call(function, ce, kd, 0.25, 2.0), (2, 3), "one row an image, one column a class")
-    p, soft = ce.softmax(1), (kd / 2).softmax(1)
-    if close(found, 0.75 * p + 0.25 * soft):
-        raise Wrong("The weights are swapped: ce_weight belongs to the head that learned from labels, ce_logits.")
-    if close(found, 0.25 * p + 0.75 * kd.softmax(1)):
-        raise Wrong("kd_temperature has no effect: divide the kd_logits by it before their softmax.")
-    if close(found, 0.25 * (ce / 2).softmax(1) + 0.75 * soft):
-        raise Wrong("The temperature softens both heads; it belongs to the teacher's head alone.")
-    if close(found, (0.25 * ce + 0.75 * kd / 2).softmax(1)):
-        raise Wrong("This mixes logits; mix probabilities, so that the softmax of each head comes first.")
-    rows_sum_to_one(found)
-    same(found, 0.25 * p + 0.75 * soft, "the mix of two rows at ce_weight 0.25 and kd_temperature 2")
-    return "Right: a weighted mean of probabilities is again one, so the rows need no repair."
 
 
 @register("04.area")
@@ -51,6 +30,36 @@ def area(function: Function) -> str:
     same(found, 0.46, "the mean height over 10, 20 and 60 labels")
     same(call(function, [10, 30], [0.4, 0.6]), 0.5, "the mean height of a straight line from 40% to 60%")
     return "Right: a fraction, and the same whether a straight piece is measured once or ten times."
+
+
+@register("04.evenness")
+def evenness(function: Function) -> str:
+    """Check the entropy of the class shares over log C: some classes, one, all alike, and one without labels."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    counts = torch.tensor([6, 2, 0, 0])
+    answer = call(function, counts)
+    if bool(torch.as_tensor(answer).isnan().any()):
+        raise Wrong("A class without labels gives NaN: 0 · log 0 counts as 0. See torch.special.entr.")
+    found = tensor_like(answer, (), "one number")
+    entropy = 0.5623351  # of the shares 3/4 and 1/4, in nats
+    hints = {
+        "The sign is turned: log p is negative, so a minus belongs in front.": -entropy / 1.3862944,
+        "This is the entropy in nats; divide it by log C, so that 1 is the most.": entropy,
+        "This divides by the log of the classes that have labels; the ones without count too: C is all of them.": (
+            entropy / 0.6931472
+        ),
+        "This is a mean over the classes; entropy is the sum.": entropy / 1.3862944 / 4,
+        "Entropy is in nats here but log C in bits, or the other way round: take one of them.": entropy / 2,
+    }
+    for hint, value in hints.items():
+        if close(found, value):
+            raise Wrong(hint)
+    same(found, entropy / 1.3862944, "the evenness of 6, 2, 0 and 0 labels")
+    for other, expected in (([5, 5, 5], 1.0), ([0, 7], 0.0), ([0, 20, 20, 0], 0.5)):
+        found = tensor_like(call(function, torch.tensor(other)), (), "one number")
+        same(found, expected, f"the evenness of {', '.join(map(str, other))} labels")
+    return "Right: half of the classes in equal shares give one half of four classes' evenness, whichever two they are."
 
 
 @register("04.disagreement", points=2)
