@@ -6,6 +6,7 @@ instead of executing a second time; `.ci/run` does so.
 
 import json
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,7 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from activekd_lab import notebooks
+from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
 from activekd_lab.data.folder import write_images
 from activekd_lab.errors import RunFolderError
@@ -38,6 +40,18 @@ def test_a_smoke_run_writes_its_result(executed, notebook):
     else:
         assert set(found) > {"profile", "parameters", "seconds", "peak_memory_mb"}  # findings of its own
     assert found == json.loads((folder / "result.json").read_text())
+
+
+def test_the_name_that_is_printed_is_that_of_the_run(executed, notebook):
+    folder, found = executed
+    cells = nbformat.read(folder / notebook.name, as_version=4).cells
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    text = "".join(output.text for output in outputs if output.get("name") == "stdout")
+    printed = re.findall(r"^profile smoke: (\S+-[0-9a-f]{10})$", text, re.MULTILINE)
+    if "config" in found:  # a run
+        assert printed == [RunConfig(**found["config"]).run_name]
+    if printed and (folder / "runs").exists():
+        assert (folder / "runs" / printed[0]).is_dir()
 
 
 def test_nothing_was_printed_as_a_warning(executed, notebook):
