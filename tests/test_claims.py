@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from runs import make_run
@@ -10,6 +12,7 @@ from scipy import stats
 from activekd_lab.bench import claims as measured
 from activekd_lab.claims import CLAIMS, Evidence, from_runs, interval, ledger, side, verdict
 from activekd_lab.errors import SettingError, UnknownNameError
+from activekd_lab.grid import list_studies
 from activekd_lab.plots.claims import claim_data, claim_evidence
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
@@ -90,6 +93,9 @@ def test_the_ledger_has_a_row_a_claim():
     assert table.verdict["first"] == "holds"
     assert table.verdict["imagenet"] == "not testable here"
     assert "10" in table["measured here"]["first"]
+    studies = set(re.findall(r"reproduce (\S+)", " ".join(table["runs to start from"])))
+    assert studies < set(list_studies())
+    assert "not by a study yet" in table["runs to start from"]["conflict"]
     with pytest.raises(UnknownNameError, match="conflict"):
         ledger([Evidence("conflicts", "x", 0, 0, 0, 1)])
 

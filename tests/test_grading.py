@@ -75,6 +75,32 @@ def test_a_broken_cell_is_named_and_costs_only_its_own_points(handed_in, source,
     assert second.result.status == "passed"
 
 
+AREA = """def area(labels, accuracy):
+    return np.trapezoid(accuracy, labels) / (labels[-1] - labels[0])
+"""
+PCORESET = """def pcoreset(view, budget):
+    centers, picks = view.labeled_probabilities, []
+    for _ in range(budget):
+        picks.append(farthest(view.probabilities, centers))
+        centers = torch.cat([centers, view.probabilities[picks[-1:]]])
+    return view.ids[picks]
+"""
+
+
+@pytest.mark.parametrize(
+    ("stem", "function", "answer"), [("04_activekd", "area", AREA), ("03_selectors", "pcoreset", PCORESET)]
+)
+def test_an_answer_may_use_what_the_notebook_imports_and_defines(stem, function, answer, tmp_path):
+    notebook = nbformat.read(NOTEBOOKS / "instructor" / f"{stem}.ipynb", as_version=4)
+    cell = next(cell for cell in notebook.cells if f"def {function}(" in cell.source)
+    cell.source = answer
+    for source in ("%matplotlib inline\nimport math", "import no_such_package, sys\nsys.exit(1)"):
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(source))  # neither of them may disturb
+    nbformat.write(notebook, tmp_path / "handed_in.ipynb")
+    found = {g.result.name: g.result for g in grade(tmp_path / "handed_in.ipynb")}
+    assert found[f"{stem[:2]}.{function}"].status == "passed", found
+
+
 def test_deleted_exercises_still_count(tmp_path):
     notebook = nbformat.read(STUDENT, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "00.accuracy" not in cell.source]

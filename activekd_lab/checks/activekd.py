@@ -1,36 +1,15 @@
-"""Checks of 04_activekd: the mix of two heads, the area under a learning curve, and a selector of one's own."""
+"""Checks of 04_activekd: the area under a learning curve, how even labels are, and a selector of one's own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from activekd_lab.checks.base import Function, Wrong, call, close, register, rows_sum_to_one, same, tensor_like
+from activekd_lab.checks.base import Function, Wrong, call, close, register, same, tensor_like
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from activekd_lab.selectors import PoolView
-
-
-@register("04.mix")
-def mix(function: Function) -> str:
-    """Check the mixed probabilities: which head the weight and the temperature belong to."""
-    import torch  # noqa: PLC0415  (slow import)
-
-    ce, kd = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0]]), torch.tensor([[0.0, 4.0, 0.0], [2.0, 0.0, 2.0]])
-    found = tensor_like(call(function, ce, kd, 0.25, 2.0), (2, 3), "one row an image, one column a class")
-    p, soft = ce.softmax(1), (kd / 2).softmax(1)
-    if close(found, 0.75 * p + 0.25 * soft):
-        raise Wrong("The weights are swapped: ce_weight belongs to the head that learned from labels, ce_logits.")
-    if close(found, 0.25 * p + 0.75 * kd.softmax(1)):
-        raise Wrong("kd_temperature has no effect: divide the kd_logits by it before their softmax.")
-    if close(found, 0.25 * (ce / 2).softmax(1) + 0.75 * soft):
-        raise Wrong("The temperature softens both heads; it belongs to the teacher's head alone.")
-    if close(found, (0.25 * ce + 0.75 * kd / 2).softmax(1)):
-        raise Wrong("This mixes logits; mix probabilities, so that the softmax of each head comes first.")
-    rows_sum_to_one(found)
-    same(found, 0.25 * p + 0.75 * soft, "the mix of two rows at ce_weight 0.25 and kd_temperature 2")
-    return "Right: a weighted mean of probabilities is again one, so the rows need no repair."
 
 
 @register("04.area")
@@ -53,6 +32,36 @@ def area(function: Function) -> str:
     return "Right: a fraction, and the same whether a straight piece is measured once or ten times."
 
 
+@register("04.evenness")
+def evenness(function: Function) -> str:
+    """Check the entropy of the class shares over log C: some classes, one, all alike, and one without labels."""
+    import torch  # noqa: PLC0415  (slow import)
+
+    counts = torch.tensor([6, 2, 0, 0])
+    answer = call(function, counts)
+    if bool(torch.as_tensor(answer).isnan().any()):
+        raise Wrong("A class without labels gives NaN: 0 · log 0 counts as 0. See torch.special.entr.")
+    found = tensor_like(answer, (), "one number")
+    entropy = 0.5623351  # of the shares 3/4 and 1/4, in nats
+    hints = {
+        "The sign is turned: log p is negative, so a minus belongs in front.": -entropy / 1.3862944,
+        "This is the entropy in nats; divide it by log C, so that 1 is the most.": entropy,
+        "This divides by the log of the classes that have labels; the ones without count too: C is all of them.": (
+            entropy / 0.6931472
+        ),
+        "This is a mean over the classes; entropy is the sum.": entropy / 1.3862944 / 4,
+        "Entropy is in nats here but log C in bits, or the other way round: take one of them.": entropy / 2,
+    }
+    for hint, value in hints.items():
+        if close(found, value):
+            raise Wrong(hint)
+    same(found, entropy / 1.3862944, "the evenness of 6, 2, 0 and 0 labels")
+    for other, expected in (([5, 5, 5], 1.0), ([0, 7], 0.0), ([0, 20, 20, 0], 0.5)):
+        found = tensor_like(call(function, torch.tensor(other)), (), "one number")
+        same(found, expected, f"the evenness of {', '.join(map(str, other))} labels")
+    return "Right: half of the classes in equal shares give one half of four classes' evenness, whichever two they are."
+
+
 @register("04.disagreement", points=2)
 def disagreement(function: Function) -> str:
     """Check a selector: ids instead of positions, largest first, none twice, as `select` wants them."""
@@ -68,6 +77,10 @@ def disagreement(function: Function) -> str:
         raise Wrong("These are positions among the rows; the ids of those rows are view.ids[positions].")
     if close(picks, expected.flip(0)[:3]):
         raise Wrong("These are the images on which both agree most: take the largest differences, not the smallest.")
+    if close(picks, expected[[0, 2, 1]]):
+        raise Wrong(
+            "This takes the largest difference of one class, or squares; the sum of absolute ones is asked for."
+        )
     if close(picks.sort().values, expected[:3].sort().values) and not close(picks, expected[:3]):
         raise Wrong("The right three images, but not in order: the largest difference comes first.")
     same(picks, expected[:3], "the id of the largest disagreement")
@@ -86,17 +99,17 @@ def _view() -> tuple[PoolView, Tensor, Tensor]:
 
     from activekd_lab.selectors import PoolView  # noqa: PLC0415  (imports torch)
 
-    student = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.0, 0.0, 1.0], [0.4, 0.3, 0.3]])
-    teacher = torch.tensor([[0.5, 0.4, 0.1], [0.1, 0.9, 0.0], [0.4, 0.3, 0.3], [0.0, 0.5, 0.5], [0.4, 0.3, 0.3]])
-    ids, order = torch.tensor([7, 2, 11, 4, 9]), torch.tensor([1, 3, 2, 0, 4])
+    student = [[0.5, 0.5, 0, 0], [0.9, 0.1, 0, 0], [0.4, 0.4, 0.1, 0.1], [0.6, 0.1, 0.2, 0.1], [0.4, 0.3, 0.2, 0.1]]
+    teacher = [[0.5, 0.4, 0.1, 0], [0.1, 0.9, 0, 0], [0.1, 0.1, 0.4, 0.4], [0.05, 0.65, 0.2, 0.1], [0.4, 0.3, 0.2, 0.1]]
+    ids, order = torch.tensor([7, 2, 11, 4, 9]), torch.tensor([1, 2, 3, 0, 4])  # squared or largest gaps: 1, 3, 2, 0, 4
     view = PoolView(
         ids=ids,
-        probabilities=student,
+        probabilities=torch.tensor(student),
         features=torch.eye(5),
         labeled_ids=torch.tensor([0]),
         labeled_labels=torch.tensor([1]),
-        labeled_probabilities=torch.tensor([[0.1, 0.8, 0.1]]),
+        labeled_probabilities=torch.tensor([[0.1, 0.8, 0.1, 0.0]]),
         labeled_features=torch.ones(1, 5),
-        teacher_probabilities=teacher,
+        teacher_probabilities=torch.tensor(teacher),
     )
     return view, ids[order], order

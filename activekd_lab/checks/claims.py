@@ -43,6 +43,8 @@ def side(function: Function) -> str:
         (-0.8, -0.4, 0.0, False): "for",
         (5.0, 9.0, 10.0, False): "for",
         (12.0, 30.0, 10.0, False): "against",
+        (8.0, 14.0, 10.0, False): "open",
+        (0.2, 0.5, 0.999, True): "against",
     }
     for (low, high, threshold, above), expected in cases.items():
         found = call(function, low, high, threshold, above)

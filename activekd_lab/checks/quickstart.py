@@ -10,7 +10,7 @@ def accuracy(function: Function) -> str:
     """Check the share of images whose most probable class is the true one."""
     import torch  # noqa: PLC0415  (slow import)
 
-    rows = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.5, 0.1, 0.4], [0.1, 0.2, 0.7], [0.2, 0.7, 0.1]])
+    rows = torch.tensor([[0.6, 0.3, 0.1], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4], [0.3, 0.25, 0.45], [0.2, 0.7, 0.1]])
     labels = torch.tensor([0, 1, 2, 2, 0])
     found = tensor_like(call(function, rows, labels), (), "one number")
     if close(found, 3):
@@ -21,6 +21,10 @@ def accuracy(function: Function) -> str:
         raise Wrong("This is the share of wrong answers; accuracy is the share of right ones.")
     if close(found, float(rows[torch.arange(5), labels].mean())):
         raise Wrong("This is the mean probability of the true class. Accuracy only asks which class is on top: argmax.")
+    if close(found, float((rows[torch.arange(5), labels] >= 0.5).double().mean())):
+        raise Wrong(
+            "Of three classes the top one may have less than one half: look for the largest in each row, argmax."
+        )
     same(found, 0.6, "the accuracy of five rows, three of them right,")
     return "Right: argmax gives the answer of each row, and the mean of right-or-wrong is a fraction."
 

@@ -61,4 +61,12 @@ def shared_gradient(function: Function) -> str:
     if close(found, -whole) or close(found, whole / 2):
         raise Wrong("The derivative of (x · w − y)² is 2 x (x · w − y).")
     same(found, whole, "four processes with two images each")
+    uneven = torch.stack([2 * x[r::3].T @ (x[r::3] @ w - y[r::3]) / len(x[r::3]) for r in range(3)]).mean(0)
+    found = tensor_like(call(function, x, y, w, 3), (3,), "one number a weight")
+    if close(found, whole):
+        raise Wrong(
+            "Three processes get 3, 3 and 2 images, so the mean of their gradients is not that of the whole batch; "
+            "take each share by itself, x[r::processes]."
+        )
+    same(found, uneven, "three processes with 3, 3 and 2 images")
     return "Right: equal shares average to the whole batch's gradient, so all processes take the same step."

@@ -75,16 +75,17 @@ def farthest(function: Function) -> str:
     """Check one step of greedy k-center."""
     import torch
 
-    points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0], [5.0, 0.0], [5.0, 1.0]])
+    points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [9.0, 0.0], [5.0, 0.0], [5.0, 1.0], [13.0, 0.0]])
     centers = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
-    found = distinct_positions([call(function, points, centers)], 1, 5)[0]
+    found = distinct_positions([call(function, points, centers)], 1, 6)[0]
     if found == 0:
         raise Wrong("This is the smallest distance instead of the largest: the point lies on a centre already.")
-    if found == 2:
+    if found == 5:
         raise Wrong(
-            "Point 2 is far from the first centre but next to the second. Each point's *nearest* centre counts."
+            "Point 5 is far from the centres' mean, from the first of them, or on average, but only 3 from its nearest "
+            "centre. Each point's *nearest* centre counts."
         )
-    if found in (1, 3):
+    if found in (1, 2, 3):
         raise Wrong(f"Point {found} is covered better than point 4, which is √26 away from both centres.")
     return "Right: the image whose nearest label is farthest away; a label there helps the worst covered one."
 

@@ -57,16 +57,22 @@ def share_inside(function: Function) -> str:
     import torch  # noqa: PLC0415  (slow import)
 
     centers = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 10.0]])  # radii 2, 2, 5
-    points = torch.tensor([[1.0, 0.0], [0.0, 3.0], [4.0, 1.5], [0.0, 5.5], [0.0, 17.0]])
-    assignment = torch.tensor([0, 0, 1, 2, 2])
+    points = torch.tensor([[1.0, 0.0], [0.0, 3.0], [4.0, 1.5], [0.0, 5.5], [0.0, 17.0], [0.0, 13.2]])
+    assignment = torch.tensor([0, 0, 1, 2, 2, 2])
     found = tensor_like(call(function, points, centers, assignment), (), "one number")
     if close(found, 0):
         raise Wrong("Nothing is inside: each centre's nearest centre is itself, at distance 0. Take the diagonal out.")
     if close(found, 1):
         raise Wrong("The balls are too large: the radius is half the distance to the nearest other centre.")
-    if close(found, 3):
+    if close(found, 4):
         raise Wrong("This counts the points inside; their share is wanted, a number from 0 to 1.")
-    if close(found, 0.4):
-        raise Wrong("This is the share outside, or one radius for all: each point is held against its own ball.")
-    same(found, 0.6, "the share of five points, three of them inside,")
+    if close(found, 1 / 2) or close(found, 5 / 6):
+        raise Wrong(
+            "This takes one radius for all; each centre has its own, and each point is held against its own ball."
+        )
+    if close(found, 1 / 3):
+        raise Wrong(
+            "This is the share outside, or the smallest radius for all: each point is held against its own ball."
+        )
+    same(found, 2 / 3, "the share of six points, four of them inside,")
     return "Right: balls of half the gap never overlap, so a high share means that points crowd around their centres."

@@ -43,6 +43,10 @@ def suspects(function: Function) -> str:
         raise Wrong("This ranks by how unsure the student is of anything; look at the probability of the given label.")
     if found != [2, 3]:
         raise Wrong(f"The given labels have probabilities 0.90, 0.70, 0.02 and 0.30, so [2, 3] is right, not {found}.")
+    if (found := distinct_positions(call(function, rows, labels, 3), 3, 4)) != [2, 3, 1]:
+        raise Wrong(
+            f"Asked for three, the answer is [2, 3, 1], not {found}: those that the student agrees with rank, too."
+        )
     return "Right: image 2 was called class 1, to which the student gives 2%."
 
 
@@ -63,4 +67,10 @@ def interval(function: Function) -> str:
     if float(edge[1]) > 1:
         raise Wrong(f"90% on 9 images gives {float(edge[1]):.2f} as the upper end; an accuracy cannot pass 1: cut it.")
     same(edge, torch.tensor([0.7, 1.0]), "90% on 9 images")
+    edge = tensor_like(call(function, 0.1, 9), (2,), "low and high")
+    if float(edge[0]) < 0:
+        raise Wrong(
+            f"10% on 9 images gives {float(edge[0]):.2f} as the lower end; an accuracy cannot be below 0: cut it."
+        )
+    same(edge, torch.tensor([0.0, 0.3]), "10% on 9 images")
     return "Right: 80% on 100 images is anything from 72% to 88%; four times the images halve that."

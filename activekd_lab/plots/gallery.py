@@ -31,7 +31,7 @@ class Picks(NamedTuple):
     Attributes:
         round: the round that picked them.
         ids: (B,) ids.
-        true, predicted: (B,) classes.
+        true, predicted: (B,) classes; a true one of −1 is unknown.
         confidence: (B,) probability of the predicted class.
         entropy: (B,) in [0, 1], a share of log C.
         distance: (B,) to the nearest labelled image, between probability vectors, before this round's picks.
@@ -115,11 +115,12 @@ def gallery_rows(count: int) -> int:
 def gallery_captions(picks: Picks, class_names: Sequence[str]) -> go.Scatter:
     """Return the text below the images of a round, with more of it on hover."""
     place = np.arange(len(picks.ids))[:_SHOWN]
-    truth, guess = ([class_names[c] for c in classes[:_SHOWN]] for classes in (picks.true, picks.predicted))
-    right = picks.true == picks.predicted
+    names = [*class_names, "?"]  # −1, an unknown class, is the last
+    truth, guess = ([names[c] for c in classes[:_SHOWN]] for classes in (picks.true, picks.predicted))
+    marks = [_ANSWER[bool(t == p)] if t >= 0 else "" for t, p in zip(picks.true, picks.predicted, strict=True)]
     text = [
-        f"<b>{shorten(t, _NAME)}</b><br>{_ANSWER[bool(ok)]} {shorten(g, _NAME)}<br>{h:.2f}"
-        for t, g, ok, h in zip(truth, guess, right, picks.entropy, strict=False)
+        f"<b>{shorten(t, _NAME)}</b><br>{mark} {shorten(g, _NAME)}<br>{h:.2f}"
+        for t, g, mark, h in zip(truth, guess, marks, picks.entropy, strict=False)
     ]
     hover = [
         f"pick {i + 1}: image {picks.ids[i]}<br>true: {truth[i]}<br>predicted: {guess[i]}, {picks.confidence[i]:.0%}"

@@ -43,7 +43,7 @@ def prediction_gallery(
 
     Args:
         images: (N, 3, H, W) uint8.
-        labels: (N,) true classes.
+        labels: (N,) true classes, −1 where nobody knows.
         probabilities: (N, C) predicted probabilities.
         class_names: C names.
         ids: which images, at most 48 of them.
@@ -53,8 +53,8 @@ def prediction_gallery(
         SettingError: no ids, or one outside the probabilities.
     """
     data = predictions_data(probabilities, labels, ids)
-    right = int((data.true == data.predicted).sum())
-    fig = gallery_figure(f"{title}: {right} of {len(data.ids)} right", gallery_rows(len(data.ids)))
+    right, known = int((data.true == data.predicted).sum()), int((data.true >= 0).sum())
+    fig = gallery_figure(f"{title}: {right} of {known} right" if known else title, gallery_rows(len(data.ids)))
     text = "below each image: true class, the answer (✓ or ✗), its uncertainty from 0 to 1"
     fig.add_trace(gallery_captions(data, class_names).update(hovertext=_hover(data, class_names)))
     return fig.update_layout(images=gallery_images(data, np.asarray(images)), title_subtitle_text=theme.wrap(text))
@@ -62,4 +62,7 @@ def prediction_gallery(
 
 def _hover(data: Picks, class_names: Sequence[str]) -> list[str]:
     rows = zip(data.ids, data.true, data.predicted, data.confidence, strict=True)
-    return [f"image {i}<br>true: {class_names[t]}<br>answer: {class_names[a]}, {c:.0%}" for i, t, a, c in rows]
+    return [
+        f"image {i}<br>true: {class_names[t] if t >= 0 else '?'}<br>answer: {class_names[a]}, {c:.0%}"
+        for i, t, a, c in rows
+    ]

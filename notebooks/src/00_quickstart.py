@@ -20,8 +20,9 @@
 
 # %%
 import activekd_lab as akd
-from activekd_lab import notebooks
+from activekd_lab import notebooks, stats
 from activekd_lab.plots.predictions import prediction_gallery
+from activekd_lab.prepare import resolve_backbone
 
 notebooks.start()
 
@@ -41,7 +42,7 @@ seed: int = 0  # derives every random step
 
 # %%
 parameters = notebooks.read_parameters(globals())
-config = parameters.config
+config = resolve_backbone(parameters.config)
 print(f"profile {parameters.profile}: {config.run_name}")
 
 # %% [markdown]
@@ -131,14 +132,15 @@ def surplus(probabilities, labels):
 akd.checks.check("00.surplus", surplus)
 
 # %% [markdown]
-# The errors have structure: they are not spread evenly, a few answers attract images that belong elsewhere. The
-# ActiveKD paper calls this **structured prediction bias**, and makes use of it.
+# A few answers attract images that belong elsewhere. Behind this is what the ActiveKD paper calls **structured
+# prediction bias**: the teacher's probability vectors gather in clusters instead of spreading over all possibilities.
+# `01_teacher` measures that, against controls.
 #
 # ## One round by hand
 #
 # The **student** is a small network with two heads on the same features (**DHO**, dual-head optimisation). One head
 # learns from the few labels, the other one from the teacher's probabilities on *all* images. Its prediction mixes
-# both. A round is:
+# both. Without a GPU the network below is frozen as ImageNet left it; one layer on top and the heads train. A round is:
 #
 # 1. train a fresh student on the labels so far, and on the teacher,
 # 2. measure it on test images,
@@ -194,21 +196,29 @@ akd.plots.learning_curves([result, labels_only])
 
 # %% [markdown]
 # The distance between the two curves is what distillation buys at that number of labels. The dashed level is the
-# teacher itself, without any label: a student below it cannot replace its teacher yet. How many labels was that?
+# teacher itself, without any label: a student below it cannot replace its teacher yet. After how many labels does it?
+# `inf` would mean: not within these rounds.
 
 # %%
-print(f"{result.records[-1].labels} of {len(pool)} images were labelled, {result.records[-1].labels / len(pool):.1%}")
-result.frame()[["round", "labels", "accuracy", "covering_radius", "seconds_train", "seconds_select"]].round(3)
+table = result.frame()
+cost = stats.label_cost(table.labels, table.accuracy, result.teacher_accuracy)
+print(f"as good as the teacher: after {cost:.0f} labels; bought in all: {table.labels.iloc[-1]} of {len(pool)} images")
+table[["round", "labels", "accuracy", "covering_radius", "seconds_train", "seconds_select"]].round(3)
 
 # %% [markdown]
+# Why not keep the teacher? In real use it is a CLIP of hundreds of megabytes that cannot improve on your classes
+# without labels; a student is small and learns from both. Our toy teacher is unusually small, so compare accuracies
+# here, not sizes.
+#
 # One run is one draw of luck. Whether one selector is better than another is a question over several seeds;
 # `activekd-lab demo` asks it for four selectors, with and without a teacher.
 #
 # ## The probability map
 #
 # Every dot is an image of the pool, placed by the student's probabilities. On the rim the student is certain of one
-# class, in the middle it is undecided. Diamonds have a label, numbered dots are picked next. Move the slider to
-# another round.
+# class, in the middle it is undecided. Diamonds have a label, numbered dots are picked next.
+#
+# **Predict first**: where will most dots lie after the first round, and where after the last? Then move the slider.
 
 # %%
 akd.plots.probability_map(result)

@@ -83,7 +83,8 @@ print(f"right on {float((answers == data.test.labels).float().mean()):.1%} of {l
 # $$ p_c = \frac{\exp(z_c / T)}{\sum_j \exp(z_j / T)} $$
 #
 # The **confidence** of an answer is its probability. A model is **calibrated** when it is right as often as it is
-# confident; the **calibration error** (ECE) is the mean distance between the two.
+# confident. The **calibration error** (ECE) measures that: sort images into bins of similar confidence; ECE is the mean
+# distance of accuracy and confidence over the bins, weighted by their images.
 #
 # **Predict first**: raise T from 1 to 2. What happens to accuracy, to confidence? And is this teacher, at T = 1, too
 # sure of itself or not sure enough?

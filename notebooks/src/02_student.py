@@ -47,10 +47,11 @@ print(f"profile {parameters.profile}: {task}, {shots} labels a class, {seeds} se
 # %% [markdown]
 # ## The loss
 #
-# The student has one **backbone** and two **heads** on its features. The *CE head* answers to the labels (CE is
-# cross-entropy). The *KD head* answers to the teacher (KD is knowledge distillation): it should give the teacher's
-# whole probability vector, softened by a **temperature** T. With a share λ between the two, and the teacher asked about
-# labelled and unlabelled images alike,
+# The student has one **backbone** and two **heads** on its features. Without a GPU the pretrained backbone is frozen;
+# what trains is one layer on top of it (linear, then ReLU), which both heads share, and the heads. The *CE head*
+# answers to the labels (CE is cross-entropy). The *KD head* answers to the teacher (KD is knowledge distillation): it
+# should give the teacher's whole probability vector, softened by a **temperature** T. With a share λ between the two,
+# and the teacher asked about labelled and unlabelled images alike,
 #
 # $$ L = \lambda\,\mathrm{CE} + (1-\lambda)\,[\mathrm{KD}_{labelled} + \mathrm{KD}_{unlabelled}], \qquad
 # \mathrm{KD} = T^2\,\mathrm{KL}(\mathrm{softmax}(t/T)\,\|\,\mathrm{softmax}(s/T)) $$
@@ -139,7 +140,7 @@ akd.plots.gradient_conflict(curves["dho"].steps, cosines)
 
 # %% [markdown]
 # On one head, a label and a wrong teacher meet in the same numbers, so one must lose. With two heads each has a place
-# of its own, and the backbone can serve both.
+# of its own, and the shared layer can serve both.
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 2 — the cosine

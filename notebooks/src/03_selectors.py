@@ -24,6 +24,7 @@ import torch
 
 import activekd_lab as akd
 from activekd_lab import notebooks
+from activekd_lab.prepare import resolve_backbone
 
 notebooks.start()
 
@@ -38,7 +39,7 @@ seed: int = 0  # derives every random step
 
 # %%
 parameters = notebooks.read_parameters(globals())
-config = parameters.config.with_(rounds=1)
+config = resolve_backbone(parameters.config.with_(rounds=1))
 print(f"profile {parameters.profile}: {config.run_name}")
 
 # %% [markdown]
@@ -139,9 +140,10 @@ print("by hand:", [first, second], " library:", found.indices.tolist())
 akd.plots.selection_steps(everything.numpy(), labeled.numpy(), found.indices.numpy(), small.class_names)
 
 # %%
+print(f"covering radius after two picks by hand: {nearest.max():.3f}")
 for name, ids in (("entropy", picks), ("k-center", found.indices)):
     radius = akd.geometry.covering_radius(everything, everything[torch.cat([labeled, ids])])
-    print(f"{name:9} covering radius {nearest.max():.3f} after two by hand, {radius:.3f} after eight")
+    print(f"after eight by {name}: {radius:.3f}")
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 2 — the covering radius
@@ -208,7 +210,7 @@ akd.checks.check("03.farthest", farthest)
 # ### Exercise 4 — PCoreSet from parts
 #
 # A selector sees a `view` of the pool: `view.ids` (N,), `view.probabilities` (N, C), and `view.labeled_probabilities`
-# (L, C). Put your steps together. **Predict first**: on which line does a label that has just been bought matter?
+# (L, C). Put your steps together. **Predict first**: what goes wrong if you take the `budget` farthest points at once?
 #
 # <details><summary>Hint</summary>
 #

@@ -16,7 +16,7 @@
 #
 # **You need** the quickstart (`00_quickstart`), and from `02_student` the two heads. No GPU, no network.
 #
-# **Time and memory**: on 2 CPU cores the cells take 6 minutes for 39 short runs, 10 s once these are stored,
+# **Time and memory**: on 2 CPU cores the cells take 7 minutes for 42 short runs, 10 s once these are stored,
 # and 1.2 GB; the last cell prints yours.
 
 # %%
@@ -79,42 +79,19 @@ print(live.takeaway())
 # labels, plus the rest times those of the head that learned from the teacher, whose logits are divided by
 # `kd_temperature`.
 
-# %% [markdown] tags=["exercise-text"]
-# ### Exercise 1 — the mix
-#
-# Write it. **Predict first**: are the mixed rows still probabilities, whatever the two settings?
-#
-# <details><summary>Hint</summary>
-#
-# Mix probabilities, not logits: `logits.softmax(1)` comes first. The temperature belongs to the teacher's head alone.
-#
-# </details>
-
-
-# %% tags=["exercise"]
-def mix(ce_logits, kd_logits, ce_weight, kd_temperature):
-    """Return (N, C) mixed probabilities of two heads' (N, C) logits."""
-    ### BEGIN SOLUTION
-    label_head = ce_logits.softmax(1)
-    teacher_head = (kd_logits / kd_temperature).softmax(1)
-    return ce_weight * label_head + (1 - ce_weight) * teacher_head
-    ### END SOLUTION
-
-
-# %%
-akd.checks.check("04.mix", mix)
-
 # %% [markdown]
 # ## What distillation buys
 #
-# The same runs once with the teacher (DHO) and once on labels alone (one head, cross-entropy); and to see whether the
-# selector matters for that, once more with random picks.
+# The same runs with the teacher on two heads (DHO), with labels and teacher on *one* head, and on labels alone (one
+# head, cross-entropy); and to see whether the selector matters for that, twice more with random picks.
 #
-# **Predict first**: how many points does the teacher bring at the first round, and how many at the last?
+# **Predict first**: how many points does the teacher bring at the first round, and how many at the last? How much of
+# that needs the second head?
 
 # %%
 changes = {
     "with teacher": {},
+    "one head": {"method": "single_head"},
     "labels only": {"method": "ce"},
     "with teacher, random picks": {"selector": "random"},
     "labels only, random picks": {"selector": "random", "method": "ce"},
@@ -141,7 +118,7 @@ print(f"labels only reaches {start:.1%}, where the distilled student starts, aft
 # rewards being good early.
 
 # %% [markdown] tags=["exercise-text"]
-# ### Exercise 2 — the area under a learning curve
+# ### Exercise 1 — the area under a learning curve
 #
 # Between two points the curve is a straight line. **Predict first**: two points, 10 labels at 40% and 30 labels at 60%;
 # what is the area divided by the width?
@@ -174,8 +151,9 @@ for name, several in curves.items():
     print(f"{name:28} area {mean:.1%} ± {spread:.1%}")
 
 # %% [markdown]
-# Which is larger, the gap between *with teacher* and *labels only*, or the one between selectors? Distillation is what
-# makes the student's probabilities worth selecting by; that is the paper's order of ideas, too.
+# Which is larger, the gap between *with teacher* and *labels only*, or the one between selectors? The paper argues that
+# distillation is what makes the student's probabilities worth selecting by. Then the gap between the selectors should
+# be larger with the teacher than without. Is it here?
 #
 # ## The selector race
 #
@@ -188,9 +166,40 @@ race = {name: [akd.run(config.with_(selector=name, seed=s), store="runs") for s 
 akd.widgets.SelectorRace([several[0] for several in race.values()])
 
 # %% [markdown]
-# That was one seed. Over all of them, with the number of seeds in which a selector came first, and how evenly its
-# labels are spread over the classes at the end (1: the same number each). **Predict first**: who spreads them most
-# evenly?
+# That was one seed. Before we count over all of them: how **evenly** does a selector spread its labels over the
+# classes? Take each class's share of the labels; the entropy of these shares, over the most that C classes allow, is
+# 1 for the same number each and 0 when one class has them all.
+
+# %% [markdown] tags=["exercise-text"]
+# ### Exercise 2 — evenness
+#
+# Write that number. **Predict first**: 40 labels in two of four classes, 20 each; what is it?
+#
+# <details><summary>Hint</summary>
+#
+# Shares are counts over their sum. `torch.special.entr(p)` is −p log p, and 0 where p is 0. The most is log C.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+import torch
+
+
+def evenness(counts):
+    """Return the entropy of the class shares over log C, a float in [0, 1], from (C,) label counts, C ≥ 2."""
+    ### BEGIN SOLUTION
+    share = counts / counts.sum()
+    return float(torch.special.entr(share).sum() / torch.tensor(float(len(counts))).log())
+    ### END SOLUTION
+
+
+# %%
+akd.checks.check("04.evenness", evenness)
+
+# %% [markdown]
+# Now all seeds, with the number of those in which a selector came first, and the evenness of its labels at the end.
+# **Predict first**: who spreads them most evenly?
 
 # %%
 areas = {name: [stats.area(labels, [r.accuracy for r in run.records]) for run in race[name]] for name in racers}
@@ -203,7 +212,8 @@ for k, name in enumerate(racers):
 
 # %% [markdown]
 # If spreads overlap, the order may be luck; `07_compare` tests it. Where a pool is long-tailed, as that of `shapes` is,
-# random picks are as uneven as the pool. Which classes got the labels of this selector, round by round?
+# random picks are as uneven as the pool. Which classes got the labels of this selector, round by round? **Predict
+# first**: which classes get the most, the common or the rare ones?
 
 # %%
 akd.plots.class_balance(race[config.selector][0])
@@ -296,13 +306,17 @@ akd.plots.learning_curves([run for several in taught.values() for run in several
 #
 # ## Protocols
 #
-# The paper and the code that its authors released do not agree everywhere, so a run names its **protocol**:
+# The paper and the code that its authors released do not agree everywhere:
 #
 # | | paper, and `corrected` (the default) | `released` |
 # |---|---|---|
 # | a few-shot teacher is refit | before the student | after it, so it lags one round |
-# | BADGE | draws far gradients at random, long ones first | gradients of length 1, the farthest one each time |
+# | BADGE | draws far gradients at random, the longest first | gradients of length 1, the farthest one each time |
 # | α of the mix (ten data sets) | weight of the label head | weight of the teacher's head |
+#
+# Each row is a setting of its own: `protocol` moves the first, `selector_options={"protocol": "released"}` the
+# second; the third is which head you give `ce_weight` to. BADGE itself draws images with a chance that grows with the
+# distance of their gradient to those already picked, starting with the longest.
 #
 # **Predict first**: which of the three changes the result most?
 

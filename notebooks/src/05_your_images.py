@@ -55,30 +55,31 @@ print(f"profile {parameters.profile}: {selector}, {labels} labels in batches of 
 # %%
 demo = akd.load_task("shapes", num_classes=12, pool_size=400, test_per_class=20)
 folder = Path(photos) if photos else write_images(demo.train, "my-photos")
-names = [name.strip() for name in classes.split(",")] if photos else list(demo.class_names)
-print(f"{folder}: {len(list(folder.iterdir()))} files; classes: {', '.join(names)}")
+given = [name.strip() for name in classes.split(",") if name.strip()] if photos else list(demo.class_names)
+print(f"{folder}: {len(list(folder.iterdir()))} entries; classes: {', '.join(given) or 'its folders'}")
 
 # %% [markdown]
 # ## A session
 #
 # `label_folder` reads every file once (upright, RGB, one size), names those that cannot be read, and opens a
 # **labelling session**. Its folder keeps every answer at once. Close the notebook in the middle, run this cell again,
-# and it goes on where you stood.
+# and it goes on where you stood. To start again, delete that folder first.
 
 # %%
-session = akd.label_folder(
-    folder, names, "my-labels", selector=selector, batch=batch, config=parameters.config, seed=seed
-)
-print(session.progress)
+place, config = f"{folder.name}-labels", parameters.config
+session = akd.label_folder(folder, given or None, place, selector=selector, batch=batch, config=config, seed=seed)
+names = list(session.task.class_names)
+print(f"in {place}: {session.progress}")
 
 # %% [markdown]
 # Before you have given a single label, somebody already has an opinion: the teacher, from the class names alone. Look
-# at eight of its answers. **Predict first**: how many of the eight are right?
+# at eight of its answers (on your own photos the truth is a question mark). **Predict first**: how many are right?
 
 # %%
 pool = session.task.train
 truth = pool.labels if photos else demo.train.labels
-prediction_gallery(pool.images, truth, session.prepared.teacher_probabilities, names, range(8), title="The teacher")
+some = range(min(8, len(pool)))
+prediction_gallery(pool.images, truth, session.prepared.teacher_probabilities, names, some, title="The teacher")
 
 # %% [markdown]
 # ## Label
@@ -87,33 +88,45 @@ prediction_gallery(pool.images, truth, session.prepared.teacher_probabilities, n
 # it off (`session.skip`), say that it is none of these (`session.reject`), or take the last answer back
 # (`session.undo`). The widget below does the same with keys: click into it, then `1` … `9` label, `u` undoes, `s` puts
 # off, `x` is in no class, `?` asks the model. In a terminal, `activekd-lab label FOLDER --classes a,b,c` does.
+#
+# **Predict first**: will it ask for easy images first, or for odd ones? Will two of a batch look alike?
 
 # %%
 akd.widgets.Labeler(session)
 
 # %% [markdown]
-# From here on the truth answers. One slip of the finger, taken back:
+# **Your own photos**: label a batch or two above before you go on. The cell with `session.train()` uses them; then
+# the widget asks what the *student* wants to know: go back to it, label, and train again, as often as you like.
+#
+# **The rendered ones**: from here on the truth answers. One slip of the finger, taken back:
 
 # %%
-asked = session.current
-session.answer(0 if int(truth[asked]) != 0 else 1)
-print("labels, one of them wrong:", len(session.labels))
-session.undo()
-print("taken back:", len(session.labels), "and asked again:", session.current == asked)
+if not photos:
+    asked = session.current
+    session.answer(0 if int(truth[asked]) != 0 else 1)
+    print("labels, one of them wrong:", len(session.labels))
+    session.undo()
+    print("taken back:", len(session.labels), "and asked again:", session.current == asked)
 
 # %% [markdown]
-# Now a few batches. After each one the student is trained again, on your labels and on the teacher, and *it* decides
-# what to ask next. **Predict first**: what share of new images will the student get right at the end?
+# Now a few batches. After each one the student is trained again, on the labels and on the teacher, and *it* decides
+# what to ask next. If you run all cells a second time, the labels of the first time are there, nothing is left to ask,
+# and the curve stays empty: delete the session's folder to start again, or raise `labels` to go on.
+#
+# **Predict first**: what share of new images will the student get right at the end?
 
 # %%
 your_guess = 0.5  # a fraction; replace it
 
 # %%
 curve = []
-for trained in simulate(session, truth, labels):
-    predicted = session.saved_student().predict(demo.test.images).argmax(1)
-    curve.append((trained.labels, float((predicted == demo.test.labels).float().mean())))
-    print(f"{trained.labels:3d} labels, loss {trained.loss:.2f}")
+if photos:
+    print(session.train())
+else:
+    for trained in simulate(session, truth, labels):
+        predicted = session.saved_student().predict(demo.test.images).argmax(1)
+        curve.append((trained.labels, float((predicted == demo.test.labels).float().mean())))
+        print(f"{trained.labels:3d} labels, loss {trained.loss:.2f}")
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 1 — what is missing?
@@ -230,8 +243,9 @@ for file, row in zip(files, again.predict(pool.images[:3]), strict=True):
 # 3. The student learns from your labels and the teacher together, and tells you what to label next.
 # 4. What you take home is small: labels as text, and a model of a few megabytes.
 #
-# **Next.** Set `photos` and `classes` to your own. Then label 20 images with `selector = "random"` and 20 with
-# `"pcoreset"`: which set would you rather have labelled?
+# **Next.** Set `photos` and `classes` to your own (no `classes` if there is a folder for each), and label. Then try 20
+# labels with `selector = "random"` and 20 with `"pcoreset"`, deleting the session's folder in between: which set would
+# you rather have labelled?
 
 # %%
 notebooks.finish(parameters, {"labels": len(session.labels), "curve": curve, "progress": session.progress._asdict()})

@@ -22,6 +22,7 @@
 # %%
 import activekd_lab as akd
 from activekd_lab import grid, notebooks
+from activekd_lab.prepare import resolve_backbone
 
 notebooks.start()
 
@@ -50,12 +51,13 @@ store: str = "runs"  # folder of run folders; a run that is there already is rea
 
 # %%
 parameters = notebooks.read_parameters(globals(), also=grid.NO_SETTINGS, translate=grid.run_settings)
-config = parameters.config
+config = resolve_backbone(parameters.config)
 print(f"profile {parameters.profile}: {config.run_name}")
 
 # %% [markdown]
-# The last word of that name is a **hash**: ten characters computed from all settings. Two runs with the same hash are
-# the same experiment. Change any setting that matters, and the hash changes.
+# The last word of that name is a **hash**: ten characters computed from every setting that can change the result (not
+# the device, nor what is kept on disk). Two runs with the same hash are the same experiment; the folder of the run
+# bears this name.
 
 # %%
 print("as it is:    ", config.hash)
@@ -172,8 +174,8 @@ def grid_points(axes):
 akd.checks.check("06.points", grid_points)
 
 # %% [markdown]
-# How many jobs is "every selector, two tasks, three seeds, with and without a teacher"? Multiply before you run the
-# cell.
+# How many jobs is "every selector, two tasks, three seeds, and three teacher modes (zero-shot, CLAP, none)"? Multiply
+# before you run the cell.
 
 # %%
 study = grid.load_study("bundled-all", profile="quick")

@@ -10,7 +10,7 @@
 #
 # 1. turn a sentence of an abstract into a number, and say beforehand which side of it would speak for the claim,
 # 2. read an interval over seeds, and tell "does not hold" from "undecided",
-# 3. repeat each claim on real data with one command.
+# 3. say which runs on real data a claim starts from, and what no study measures yet.
 #
 # **You need** the notebooks `02_student` and `04_activekd`. No GPU, no network.
 #
@@ -61,6 +61,10 @@ print(f"profile {parameters.profile}: {', '.join(tasks)}, {seeds} seeds")
 #   *undecided*.
 #
 # *Undecided* is not a polite *no*. With few seeds, most intervals are wide.
+#
+# Two rows are exceptions: *later_rounds* counts rounds and has no interval; *clusters* compares with shuffled copies.
+# The rival is the best of the others in these very runs, which is strict. And many questions are asked at once,
+# uncorrected: expect a wrong *for* or *against* among them.
 
 # %%
 for claim in claims.CLAIMS:
@@ -190,15 +194,16 @@ for key, guess in your_verdicts.items():
     print(f"{key:13} you said {guess!r}, the ledger says {ledger.verdict[key]!r}")
 
 # %% [markdown]
-# A claim about eleven data sets is neither proved nor refuted by two small ones. What our rows can show is whether its
-# *mechanism* is at work where you can see every part of it. The last column repeats the claim at the papers' scale:
-# it downloads data and weights, and it wants a GPU.
+# A claim about eleven data sets is neither proved nor refuted by two small ones. What our rows can show is whether
+# its *mechanism* is at work where you can see every part of it. The last column names the runs to start from at the
+# papers' scale: they want data, weights and a GPU. Give their folder as `runs` above, and the rows on active learning
+# are judged by them; for the rows without a study it names what to call.
 #
 # ## What we learned
 #
 # 1. A sentence becomes testable once it has a number, a threshold and a side, fixed before the result is known.
 # 2. "Undecided" means that the interval crosses the threshold: more seeds may settle it, a bolder sentence does not.
-# 3. Every row has a command, so anyone can check it.
+# 3. The ledger says which runs a check on real data starts from, and which rows still lack a study.
 #
 # **Next.** Choose an undecided row, raise `seeds`, and run again. Did it settle, and on which side?
 

@@ -14,8 +14,8 @@
 # 4. say what half precision changes,
 # 5. start a training on several GPUs and a study on several machines, and say what is sent between them.
 #
-# **You need** the quickstart (`00_quickstart`) and k-center from there: pick the image that is farthest from all that
-# are labelled. No GPU, no network; several GPUs and machines are described here, but not needed.
+# **You need** the quickstart (`00_quickstart`), and from `03_selectors` k-center: pick the image that is farthest
+# from all that are labelled. No GPU, no network; several GPUs and machines are described here, but not needed.
 #
 # **Time and memory**: on 2 CPU cores the cells take 21 s and 0.9 GB; the last cell prints yours.
 
@@ -25,7 +25,7 @@ import tempfile
 import torch
 
 import activekd_lab as akd
-from activekd_lab import notebooks
+from activekd_lab import grid, notebooks
 from activekd_lab.bench import scale
 
 notebooks.start()
@@ -228,7 +228,7 @@ print(f"its batch of {len(batch)} images: {batch.nbytes / 1e6:.0f} MB, of which 
 # is a study like the papers', and how long is it with one GPU or many, if a run takes you half an hour?
 
 # %%
-jobs = 11 * 7 * 5  # data sets, selectors, seeds
+jobs = len(grid.load_study("activekd-zero-shot").jobs)  # data sets × selectors × seeds
 minutes = 30  # a run; replace it by what yours takes
 for gpus in (1, 4, 16):
     print(f"{gpus:2} GPUs: {jobs} jobs in {jobs * minutes / 60 / gpus:.0f} hours")

@@ -2,29 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from activekd_lab.checks import check
-from activekd_lab.mixing import mixed
 from activekd_lab.stats import area
-
-
-def by_numpy(ce, kd, weight, temperature):
-    return mixed(ce.numpy(), kd.numpy(), ce_weight=weight, kd_temperature=temperature)
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (by_numpy, ""),
-        (lambda c, k, w, t: (1 - w) * c.softmax(1) + w * (k / t).softmax(1), "weights are swapped"),
-        (lambda c, k, w, t: w * c.softmax(1) + (1 - w) * k.softmax(1), "no effect"),
-        (lambda c, k, w, t: w * (c / t).softmax(1) + (1 - w) * (k / t).softmax(1), "softens both"),
-        (lambda c, k, w, t: (w * c + (1 - w) * k / t).softmax(1), "mixes logits"),
-        (lambda c, k, w, t: c.softmax(1) + (k / t).softmax(1), "sums to 2"),
-    ],
-)
-def test_mix(function, message):
-    agrees("04.mix", function, message)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +24,39 @@ def test_area(function, message):
     agrees("04.area", function, message)
 
 
+def shares(counts):
+    return counts / counts.sum()
+
+
+def nats(counts):
+    return torch.special.entr(shares(counts)).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda n: nats(n) / torch.tensor(float(len(n))).log(), ""),
+        (lambda n: -sum(p * np.log(p) for p in shares(n).tolist() if p) / np.log(len(n)), ""),
+        (lambda n: (shares(n) * shares(n).log()).sum(), "gives NaN"),
+        (lambda n: -nats(n) / np.log(len(n)), "sign is turned"),
+        (nats, "in nats; divide"),
+        (lambda n: nats(n) / np.log(max(2, int((n > 0).sum()))), "that have labels"),
+        (lambda n: nats(n) / np.log(len(n)) / len(n), "a mean over the classes"),
+        (lambda n: nats(n) / np.log2(len(n)), "one of them"),
+        (lambda n: nats(n) / np.log(4), "evenness of 5, 5, 5 labels should give 1"),
+        (lambda n: 1 - shares(n).max(), "evenness of 6, 2, 0 and 0 labels should give 0.4056"),
+    ],
+)
+def test_evenness(function, message):
+    agrees("04.evenness", function, message)
+
+
+def gaps(view):
+    return (view.probabilities - view.teacher_probabilities).abs()
+
+
 def ranked(view):
-    return (view.probabilities - view.teacher_probabilities).abs().sum(1).argsort(descending=True)
+    return gaps(view).sum(1).argsort(descending=True)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +66,8 @@ def ranked(view):
         (lambda view, budget, *, generator: ranked(view)[:budget], "positions among the rows"),
         (lambda view, budget, *, generator: view.ids[ranked(view).flip(0)][:budget], "agree most"),
         (lambda view, budget, *, generator: view.ids[ranked(view)[:budget].flip(0)], "not in order"),
+        (lambda view, budget, *, generator: view.ids[gaps(view).pow(2).sum(1).topk(budget).indices], "or squares"),
+        (lambda view, budget, *, generator: view.ids[gaps(view).max(1).values.topk(budget).indices], "of one class"),
         (lambda view, budget, *, generator: view.ids[:budget], "should give"),
         (lambda view, budget, *, generator: view.ids[ranked(view)][:3], "would refuse it"),
         (lambda view, budget: view.ids[:budget], "unexpected keyword argument 'generator'"),

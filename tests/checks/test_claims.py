@@ -47,3 +47,22 @@ def test_sides():
     assert check("08.side", side).status == "passed"
     assert "below 0" in check("08.side", lambda low, high, t, above: side(low, high, t, True)).message
     assert "open" in check("08.side", lambda low, high, t, above: low > t).message
+
+
+def for_or_against(low, high, threshold, above):
+    """Never open where a small number speaks for the claim."""
+    found = side(low, high, threshold, above)
+    return "for" if not above and found == "open" else found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (for_or_against, "8.0 … 14.0, with numbers below 10"),
+        (lambda low, high, t, above: side(low, high, 0 if above else t, above), "0.2 … 0.5, with numbers above 0.999"),
+    ],
+)
+def test_sides_that_forget_the_threshold_or_the_open_interval_are_refused(wrong, words):
+    result = check("08.side", wrong)
+    assert result.status == "failed"
+    assert words in result.message

@@ -57,6 +57,9 @@ def share(x, y, w, r, P):
         (lambda x, y, w, P: sum(share(x, y, w, r, P) * len(x) / P for r in range(P)) / P, "mean over its own images"),
         (lambda x, y, w, P: share(x, y, w, 0, P), "one process's share"),
         (lambda x, y, w, P: x.T @ (x @ w - y) / len(x), "derivative of"),
+        (lambda x, y, w, P: 2 * x.T @ (x @ w - y) / len(x), "3, 3 and 2 images"),
+        (lambda x, y, w, P: sum(share(x, y, w, r, 4) for r in range(4)) / 4, "3, 3 and 2 images"),
+        (lambda x, y, w, P: sum(share(x[: 8 // P * P], y[: 8 // P * P], w, r, P) for r in range(P)) / P, "3, 3 and 2"),
         (lambda x, y, w, P: torch.zeros(3), "four processes with two images each should give"),
     ],
 )

@@ -47,9 +47,12 @@ def test_covering_radius(function, message):
     ("function", "message"),
     [
         (lambda p, c: int(torch.cdist(p, c).min(1).values.argmin()), "smallest distance instead of the largest"),
-        (lambda p, c: int(torch.cdist(p, c[:1])[:, 0].argmax()), "next to the second"),
+        (lambda p, c: int(torch.cdist(p, c[:1])[:, 0].argmax()), "only 3 from its nearest"),
+        (lambda p, c: int(torch.cdist(p, c).mean(1).argmax()), "only 3 from its nearest"),
+        (lambda p, c: int(torch.cdist(p, c).max(1).values.argmax()), "only 3 from its nearest"),
+        (lambda p, c: int((p - c.mean(0)).norm(dim=1).argmax()), "only 3 from its nearest"),
         (lambda p, c: 3, "√26"),
-        (lambda p, c: 7, "from 0 to 4"),
+        (lambda p, c: 7, "from 0 to 5"),
         (lambda p, c: torch.cdist(p, c).min(1).values, "1 positions, but got"),
     ],
 )
@@ -57,6 +60,10 @@ def test_farthest(function, message):
     found = check("03.farthest", function)
     assert found.status == "failed"
     assert message in found.message
+
+
+def test_the_point_farthest_from_its_nearest_centre_passes():
+    assert check("03.farthest", lambda p, c: int(torch.cdist(p, c).min(1).values.argmax())).status == "passed"
 
 
 def picks(view, budget, name="pcoreset"):

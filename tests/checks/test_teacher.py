@@ -45,8 +45,9 @@ def test_ensemble(function, message):
     agrees("01.ensemble", function, message)
 
 
-def inside(points, centers, assignment, *, half=2.0, self_distance=float("inf"), count=False):
+def inside(points, centers, assignment, *, half=2.0, self_distance=float("inf"), count=False, common=None):
     radii = torch.cdist(centers, centers).fill_diagonal_(self_distance).amin(1) / half
+    radii = radii if common is None else common(radii).expand(len(radii))
     hits = ((points - centers[assignment]).norm(dim=1) <= radii[assignment]).double()
     return hits.sum() if count else hits.mean()
 
@@ -66,6 +67,9 @@ def by_the_library(points, centers, assignment):
         (lambda p, c, a: inside(p, c, a, self_distance=0.0), "diagonal"),
         (lambda p, c, a: inside(p, c, a, count=True), "counts the points"),
         (lambda p, c, a: 1 - inside(p, c, a), "share outside"),
+        (lambda p, c, a: inside(p, c, a, common=torch.mean), "one radius for all"),
+        (lambda p, c, a: inside(p, c, a, common=torch.max), "one radius for all"),
+        (lambda p, c, a: inside(p, c, a, common=torch.min), "smallest radius for all"),
     ],
 )
 def test_share_inside(function, message):
