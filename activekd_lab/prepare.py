@@ -125,7 +125,7 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
         task = _load_task(config.task, tuple(sorted(config.task_options.items())))
         _check_labels(task)
     device = resolve_device(config.device)
-    teacher = _load_teacher(config.teacher, device)
+    teacher = load_run_teacher(config)
     head = teacher.zero_shot(task, config.templates)
     say("encoding images with the teacher")
     embeddings = teacher.encode(task.train)
@@ -170,6 +170,11 @@ def _with_head(inputs: Inputs, head: TeacherHead, logits: Tensor) -> Inputs:
 
 _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(options)))
 _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, device=device))
+
+
+def load_run_teacher(config: RunConfig) -> Teacher:
+    """Return the teacher of a run on its device, loaded once."""
+    return _load_teacher(config.teacher, resolve_device(config.device))
 
 
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:

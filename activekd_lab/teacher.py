@@ -132,6 +132,11 @@ class Teacher:
         parameter: Tensor = next(iter(self.model.parameters()))
         return parameter.device
 
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the model looks at, pixels."""
+        return self._input_statistics[0]
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the weights, part of every cache key."""

@@ -89,7 +89,7 @@ TABLE: dict[str, set[str]] = {
     "cli_data": {"cli_output", "data", "checkpoint", "shift"},
     "cli_grade": {"cli_flags", "cli_output", "errors", "grading"},
     "cli_compare": {"cli_output", "errors", "results", "tables", "plots"},
-    "cli_label": {"cli_output", "errors", "labeling"},
+    "cli_label": {"cli_flags", "cli_output", "config", "errors", "labeling"},
     "cli": {
         "pools",
         "cli_compare",
