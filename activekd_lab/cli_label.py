@@ -43,7 +43,7 @@ def label(
     also = f", seed={seed}" * (seed > 0) + f", config=akd.RunConfig(**{chosen!r})" * bool(chosen)
     opened = f"akd.label_folder({str(folder)!r}, {list(session.task.class_names)!r}{also})"
     print(f"In a notebook: akd.widgets.Labeler({opened})")
-    while (current := session.current) is not None and _ask(session, current):
+    while (current := session.current) is not None and _ask(session, current, report):
         pass
     progress = session.progress
     print(f"{progress.labeled} labels, {progress.remaining + progress.skipped} images left; kept in {session.folder}")
@@ -51,26 +51,27 @@ def label(
         print(f"labels written to {session.export_csv(export)}")
 
 
-def _ask(session: LabelSession, current: int) -> bool:
+def _ask(session: LabelSession, current: int, report: Reporter) -> bool:
     """Show one image's path, read one answer, and return whether to go on."""
     try:
         text = input(f"[{session.progress.labeled + 1}] {session.path(current)} > ").strip()
     except EOFError:
         return False
     try:
-        return _obey(session, current, text)
+        return _obey(session, current, text, report)
     except ActiveKDError as error:
         print(error)
         return True
 
 
-def _obey(session: LabelSession, current: int, text: str) -> bool:
+def _obey(session: LabelSession, current: int, text: str, report: Reporter) -> bool:
     if text == "q":
         return False
     if text in ("s", "x", "u"):
         {"s": session.skip, "x": session.reject, "u": session.undo}[text]()
     elif text == "t":
-        found = session.train()
+        with report:
+            found = session.train()
         accuracy = "" if found.accuracy is None else f", accuracy {found.accuracy:.1%}"
         print(f"trained on {found.labels} labels, loss {found.loss:.3f}{accuracy}")
     elif text == "?":

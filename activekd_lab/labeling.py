@@ -19,6 +19,7 @@ from activekd_lab.data import FolderTask, Task
 from activekd_lab.errors import DataError, PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.label_files import REJECT, SKIP, Answer, Progress
 from activekd_lab.prepare import Prepared, load_run_teacher, prepare, resolve_backbone
+from activekd_lab.progress import counted
 from activekd_lab.rng import generator
 from activekd_lab.rounds import pool_view, training_plan
 from activekd_lab.selectors import PoolView, resolve, select
@@ -73,6 +74,7 @@ class LabelSession:
             raise SettingError(f"batch must be 1 or more, but got {batch}.")
         self.task, self.folder, self.selector, self.batch, self.seed = task, Path(folder), selector, batch, seed
         self.config = resolve_backbone((config or RunConfig()).with_(task="folder"))
+        self._say = say
         self.prepared: Prepared = prepare(self.config, say, task=task)
         self._known = {
             i: y for i, y in enumerate(task.train.labels.tolist()) if y >= 0 and isinstance(task, FolderTask)
@@ -162,14 +164,18 @@ class LabelSession:
             raise PoolError(f"Training needs 2 labels or more, but there are {len(labels)}; label some first.")
         ids, y = torch.tensor(list(labels)), torch.tensor(list(labels.values()))
         student = self.prepared.new_student(self.config, generator(self.seed, "student", len(labels)))
+        plan = training_plan(self.config, len(labels))
+        self._say(what := f"training on {len(labels)} labels")
+        count = counted(self._say, what + ", step")
         history = fit(
             student,
             self.prepared.inputs,
             ids,
             y,
             self._open_ids(skipped=True),
-            training_plan(self.config, len(labels)),
+            plan,
             generator=generator(self.seed, "train", len(labels)),
+            on_loss=lambda step, loss: count(step + 1, plan.steps),
             cancel=cancel,
         )
         self._student = SavedStudent(student, self.task.class_names, self.config.ce_weight, self.config.kd_temperature)
@@ -306,6 +312,7 @@ def label_folder(
     folder: str | Path | None = None,
     *,
     config: RunConfig | None = None,
+    say: Callable[[str], None] = lambda text: None,
     **options: object,
 ) -> LabelSession:
     """Open a session on a folder of images; by default its files lie in `<path>/.labels`, which is no image folder.
@@ -317,7 +324,8 @@ def label_folder(
     """
     config = config or RunConfig()
     size = max(128, config.image_size, load_run_teacher(config).image_size)
-    task = FolderTask(path, class_names, test_share=0, unreadable="skip", image_size=size)
+    count = counted(say, "decoding images")
+    task = FolderTask(path, class_names, test_share=0, unreadable="skip", image_size=size, progress=count)
     if len(task.class_names) < 2:
         raise DataError(f"Labelling needs two classes or more, but got {task.class_names}; give class_names.")
-    return LabelSession(task, folder or task.root / ".labels", config=config, **options)  # type: ignore[arg-type]
+    return LabelSession(task, folder or task.root / ".labels", config=config, say=say, **options)  # type: ignore[arg-type]

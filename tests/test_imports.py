@@ -15,7 +15,7 @@ import activekd_lab
 ROOT = Path(activekd_lab.__file__).parent
 
 BASE = {"errors", "config", "rng", "results"}
-DATA = BASE | {"data"}
+DATA = BASE | {"data", "progress"}
 TABLE: dict[str, set[str]] = {
     "errors": set(),
     "_version": set(),
@@ -27,8 +27,9 @@ TABLE: dict[str, set[str]] = {
     "stats": {"errors"},
     "comparison": {"errors", "results", "stats", "variants"},
     "reference": set(),
+    "progress": set(),
     "tables": {"comparison", "errors", "reference", "results", "stats", "variants"},
-    "data": BASE,  # pool.py keeps its ledger in results.Label
+    "data": BASE | {"progress"},  # pool.py keeps its ledger in results.Label
     "teacher": DATA,
     "fewshot": DATA | {"teacher"},
     "backbones": {"errors"},
@@ -83,7 +84,7 @@ TABLE: dict[str, set[str]] = {
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
-    "cli_output": set(),
+    "cli_output": {"progress"},
     "cli_flags": {"errors", "config"},
     "shift": {"errors", "data", "checkpoint"},
     "cli_data": {"cli_output", "data", "checkpoint", "shift"},
