@@ -1,9 +1,27 @@
 """Shared fixtures: a cache of its own for the whole session, and settings small enough for a laptop."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
+
+HERE = Path(__file__).parent
+LONGEST = ("browser", "test_sweep", "test_cli", "test_teacher", "notebooks")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where pytest-xdist shares out groups (`.ci/run`), a file is one, and so are all that share JupyterLab.
+
+    The longest come first, so that no worker waits long for another at the end.
+    """
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    place = {name: i for i, name in enumerate(LONGEST)}
+    for item in items:
+        parts = item.path.relative_to(HERE).with_suffix("").parts
+        item.add_marker(pytest.mark.xdist_group("browser" if parts[0] == "browser" else "/".join(parts)))
+    items.sort(key=lambda item: place.get(item.path.relative_to(HERE).with_suffix("").parts[0], len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)
