@@ -62,7 +62,7 @@ TABLE: dict[str, set[str]] = {
     "workers": {"errors", "job", "notebooks"},
     "cluster": {"errors", "workers"},
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
-    "pools": {"results", "data", "plots", "variants"},
+    "pools": {"errors", "results", "data", "plots", "variants"},
     "sweep_report": {"results", "plots", "pools", "grid", "sweep"},
     "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
     "plots": {"errors", "results", "stats", "variants", "comparison", "tables", "mixing", "claims"},
@@ -92,6 +92,7 @@ TABLE: dict[str, set[str]] = {
     "cli_compare": {"cli_output", "errors", "results", "tables", "plots"},
     "cli_label": {"cli_flags", "cli_output", "config", "errors", "labeling"},
     "cli": {
+        "progress",
         "pools",
         "cli_compare",
         "cli_flags",
