@@ -157,11 +157,11 @@ def _serve(pipe: Connection) -> None:
     pipe.send("ready")
     with contextlib.suppress(EOFError):
         while True:
-            pipe.send(_examine(pipe.recv()))
+            pipe.send(examine(pipe.recv()))
 
 
-def _examine(exercise: Exercise) -> CheckResult:
-    """Run the exercise's cell by itself, and check the function that it leaves."""
+def examine(exercise: Exercise) -> CheckResult:
+    """Run the exercise's cell by itself, in this process, and check the function that it leaves."""
     name, source = exercise.name, exercise.source or ""
     file = f"<{name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # for messages with the line
