@@ -106,7 +106,7 @@ def _anchor(task: str) -> str:
 
 
 def _section(task: str, runs: Sequence[RunResult], found: Pool | str | None) -> str:
-    pool, why = (None, found or _NO_IMAGES) if not isinstance(found, Pool) else (found, "")
+    pool, why = (found, "") if isinstance(found, Pool) else (None, f"No pictures: {found or _NO_IMAGES}")
     table, key = table_data(runs), _anchor(task)
     groups, best_first = group_runs(runs), [row.curve.name for row in table.rows]
     shown = {name: run for name in best_first[:PICTURED] if (run := _with_predictions(groups[name]))}
