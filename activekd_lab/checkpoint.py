@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from activekd_lab.data.images import BAD_FILE, read_image
+from activekd_lab.data.images import BAD_FILE, find_images, read_image
 from activekd_lab.errors import DataError, ModelFilesError, SettingError
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_mixing
 
 FORMAT = 1
 _WEIGHTS, _CARD = "student.safetensors", "student.json"
+_BATCH = 64  # images in memory and in one forward pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +42,30 @@ class SavedStudent:
     def predict(self, images: Tensor) -> Tensor:
         """Return (B, C) mixed probabilities of (B, 3, H, W) images, uint8 or float in [0, 1]."""
         device = next(self.student.ce_head.parameters()).device
-        output: StudentOutput = self.student.eval()(images.to(device))
-        return output.probabilities(ce_weight=self.ce_weight, kd_temperature=self.kd_temperature).cpu()
+        self.student.eval()
+        outputs: Iterator[StudentOutput] = (self.student(part.to(device)) for part in images.split(_BATCH))
+        mix = {"ce_weight": self.ce_weight, "kd_temperature": self.kd_temperature}
+        return torch.cat([output.probabilities(**mix).cpu() for output in outputs])
+
+    def predict_files(
+        self, paths: Sequence[Path], *, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Tensor:
+        """Return (B, C) mixed probabilities of image files, as many in memory at a time as one batch holds.
+
+        `progress` is called with (done, total) after each batch.
+
+        Raises:
+            DataError: files that are no readable images, all of them named.
+        """
+        parts, bad = [torch.empty(0, len(self.class_names))], []
+        for start in range(0, len(paths), _BATCH):
+            images, unread = _read(paths[start : start + _BATCH], self.student.image_size)
+            bad += unread
+            if images and not bad:
+                parts.append(self.predict(torch.stack(images)))
+            progress(min(start + _BATCH, len(paths)), len(paths))
+        _refuse_bad(bad, len(paths))
+        return torch.cat(parts)
 
     def save(self, folder: str | Path) -> Path:
         """Write student.safetensors and student.json into `folder` and return it.
@@ -124,12 +147,37 @@ def read_images(paths: Sequence[Path], size: int) -> Tensor:
     Raises:
         DataError: files that are no readable images, all of them named.
     """
+    images, bad = _read(paths, size)
+    _refuse_bad(bad, len(paths))
+    return torch.stack(images)
+
+
+def _read(paths: Sequence[Path], size: int) -> tuple[list[Tensor], list[str]]:
+    """Return the images that can be read, and for each other file its path and why."""
     images, bad = [], []
     for path in paths:
         try:
             images.append(read_image(path, size))
         except BAD_FILE as error:
             bad.append(f"{path} ({type(error).__name__})")
+    return images, bad
+
+
+def _refuse_bad(bad: Sequence[str], total: int) -> None:
     if bad:
-        raise DataError(f"{len(bad)} of {len(paths)} images cannot be read: {', '.join(bad)}.")
-    return torch.stack(images)
+        raise DataError(f"{len(bad)} of {total} images cannot be read: {', '.join(bad)}.")
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files as they are, and in place of each folder the image files below it, sorted.
+
+    Raises:
+        DataError: a folder without images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = find_images(path) if path.is_dir() else [path]
+        if not inside:
+            raise DataError(f"{path} holds no images; give a folder that does, or image files.")
+        found += inside
+    return found

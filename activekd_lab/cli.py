@@ -92,6 +92,7 @@ def run(**options: Any) -> None:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="run folders, or stores that hold some")],
     out: Annotated[Path, typer.Option(help="the page to write")] = Path("report.html"),
+    images: Annotated[bool, typer.Option(help="picture the pool; its data set must be on this machine")] = True,
 ) -> None:
     """Write one offline, interactive HTML page about stored runs."""
     from activekd_lab.plots import write_report
@@ -99,31 +100,36 @@ def report(
     from activekd_lab.results import find_runs, load_run
 
     results = [load_run(folder) for folder in find_runs(runs)]
-    pools = load_pools(results)
+    pools = load_pools(results) if images else {}
+    for name, pool in pools.items():
+        if isinstance(pool, str):
+            print(f"warning: no pictures of {name}: {pool}", file=sys.stderr)
     print(f"{len(results)} runs: {write_report(results, out, pools=pools)}")
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="folder that a student was saved to")],
-    images: Annotated[list[Path], typer.Argument(help="image files")],
+    images: Annotated[list[Path], typer.Argument(help="image files, or folders of some")],
     top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 3,
     json_: JSON = False,
 ) -> None:
-    """Classify image files with a saved student."""
-    from activekd_lab.checkpoint import load_student, read_images
+    """Classify image files, and all below folders, with a saved student."""
+    from activekd_lab.checkpoint import find_files, load_student
+    from activekd_lab.progress import counted
 
-    saved = load_student(model)
-    probabilities = saved.predict(read_images(images, saved.student.image_size))
+    saved, files = load_student(model), find_files(images)
+    with Reporter(quiet=json_) as report:
+        probabilities = saved.predict_files(files, progress=counted(report, "images"))
     best = probabilities.topk(min(top, len(saved.class_names)))
     named = [
         [(saved.class_names[c], p) for p, c in zip(*row, strict=True)]
         for row in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
     if json_:
-        print(json.dumps({str(path): dict(row) for path, row in zip(images, named, strict=True)}, ensure_ascii=False))
+        print(json.dumps({str(path): dict(row) for path, row in zip(files, named, strict=True)}, ensure_ascii=False))
         return
-    rows = [[str(path), *(f"{name} {p:.2f}" for name, p in row)] for path, row in zip(images, named, strict=True)]
+    rows = [[str(path), *(f"{name} {p:.2f}" for name, p in row)] for path, row in zip(files, named, strict=True)]
     print_table("", ["image", "prediction", *[""] * (len(named[0]) - 1)], rows)
 
 

@@ -72,6 +72,17 @@ def _flag_type(annotation: Any) -> Any:
     return annotation
 
 
+def with_some_config_flags(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add flags for some fields of RunConfig to those that a function has; they come as its `**options`."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        kept = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+        return _with_parameters(function, [*kept, *map(_flag, names)])
+
+    return add
+
+
 def with_config_flags(function: Callable[..., None]) -> Callable[..., None]:
     """Give `function` one flag for every field of RunConfig, `--store`, `--save-student` and `--json`."""
     fields = [_flag(name) for name in RunConfig.model_fields]
@@ -79,6 +90,11 @@ def with_config_flags(function: Callable[..., None]) -> Callable[..., None]:
     fields.append(inspect.Parameter("store", keyword, default=Path("runs"), annotation=Store))
     fields.append(inspect.Parameter("save_student", keyword, default=None, annotation=SaveStudent))
     fields.append(inspect.Parameter("json_", keyword, default=False, annotation=JSON))
-    function.__signature__ = inspect.Signature(fields)  # type: ignore[attr-defined]
-    function.__annotations__ = {p.name: p.annotation for p in fields}
+    return _with_parameters(function, fields)
+
+
+def _with_parameters(function: Callable[..., None], parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    """Let typer see these parameters."""
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
     return function

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from activekd_lab.progress import Counted
+
+_BAR, _PATIENCE = 30, 10.0  # characters; seconds of silence after which a plain line counts
 
 
 class Reporter:
@@ -17,6 +23,7 @@ class Reporter:
     def __init__(self, *, quiet: bool) -> None:
         self.console, self.quiet = Console(stderr=True, highlight=False), quiet
         self.status = self.console.status("") if self.console.is_terminal and not quiet else None
+        self._spoke = float("-inf")  # when the last plain line was printed
 
     def __enter__(self) -> Reporter:
         if self.status is not None:
@@ -28,15 +35,21 @@ class Reporter:
             self.status.stop()
 
     def __call__(self, text: str) -> None:
-        """Say what is going on now."""
+        """Say what is going on now; a count is a bar on a terminal, elsewhere a line after ten seconds of silence."""
         if self.status is not None:
-            self.status.update(text)
-        elif not self.quiet:
+            self.status.update(escape(f"{_bar(text)} {text}" if isinstance(text, Counted) else text))
+        elif not self.quiet and (not isinstance(text, Counted) or time.monotonic() - self._spoke >= _PATIENCE):
             print(text, file=sys.stderr, flush=True)
+            self._spoke = time.monotonic()
 
     def line(self, text: str) -> None:
         """Print a line that stays."""
         self.console.print(text, markup=False) if self.status is not None else print(text, flush=True)
+
+
+def _bar(text: Counted) -> str:
+    full = _BAR * text.done // max(1, text.total)
+    return "━" * full + "╌" * (_BAR - full)
 
 
 def print_registry(entries: dict[str, str], *, as_json: bool) -> None:

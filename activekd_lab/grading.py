@@ -133,7 +133,7 @@ class _Grader:
 
     def examine(self, exercise: Exercise) -> CheckResult:
         if exercise.source is None:
-            return CheckResult(exercise.name, "not started", "The exercise's cell is missing from the notebook.")
+            return examine(exercise, {})
         if self._process is None:
             self._start()
         self._pipe.send(exercise)
@@ -169,14 +169,14 @@ def _serve(pipe: Connection, definitions: list[str]) -> None:
     """Answer exercises with results until the other side is gone."""
     import torch  # noqa: F401, PLC0415  (its import shall not count as the learner's time)
 
-    shared = _define(definitions)
+    shared = define(definitions)
     pipe.send("ready")
     with contextlib.suppress(EOFError):
         while True:
-            pipe.send(_examine(pipe.recv(), shared))
+            pipe.send(examine(pipe.recv(), shared))
 
 
-def _define(definitions: list[str]) -> dict[str, Any]:
+def define(definitions: list[str]) -> dict[str, Any]:
     """Return the names that imports and functions give; one that fails here is missed only by those who need it."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     silent = io.StringIO()
@@ -187,9 +187,11 @@ def _define(definitions: list[str]) -> dict[str, Any]:
     return namespace
 
 
-def _examine(exercise: Exercise, shared: dict[str, Any]) -> CheckResult:
+def examine(exercise: Exercise, shared: dict[str, Any]) -> CheckResult:
     """Run the exercise's cell beside the notebook's other definitions, and check the function that it leaves."""
-    name, source = exercise.name, exercise.source or ""
+    name, source = exercise.name, exercise.source
+    if source is None:
+        return CheckResult(name, "not started", "The exercise's cell is missing from the notebook.")
     file = f"<{name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # for messages with the line
     namespace = dict(shared)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from activekd_lab.config import RunConfig
 from activekd_lab.data import FolderTask, Task
 from activekd_lab.errors import RunFolderError
 from activekd_lab.results import write_atomic
@@ -48,7 +49,7 @@ def write_session(folder: Path, task: Task, state: Mapping[str, Any], answers: S
         RunFolderError: a folder that cannot be written.
     """
     names = task.class_names
-    rows = [(a.id, _relative(task, a.id), names[a.answer] if isinstance(a.answer, int) else f"({a.answer})", a.batch)
+    rows = [(a.id, name_of(task, a.id), names[a.answer] if isinstance(a.answer, int) else f"({a.answer})", a.batch)
             for a in answers]  # fmt: skip
     try:
         write_atomic(folder / "answers.csv", _csv([("id", "path", "answer", "batch"), *rows]))
@@ -60,38 +61,67 @@ def write_session(folder: Path, task: Task, state: Mapping[str, Any], answers: S
 def read_session(folder: Path, task: Task) -> tuple[dict[str, Any], list[Answer]] | None:
     """Return state and answers, or None from a folder without a session, which is made if needed.
 
+    An answer belongs to the image that it names, whatever id that has today.
+
     Raises:
-        RunFolderError: a folder that cannot be made, or files that cannot be read.
+        RunFolderError: a folder that cannot be made, files that cannot be read, or answers for images that are gone.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "session.json").exists():
             return None
         state: dict[str, Any] = json.loads((folder / "session.json").read_text("utf-8"))
-        rows = csv.DictReader(io.StringIO((folder / "answers.csv").read_text("utf-8")))
-        return state, [Answer(int(r["id"]), _parse(r["answer"], task), int(r["batch"])) for r in rows]
+        rows = [(r["path"], _parse(r["answer"], task), int(r["batch"]))
+                for r in csv.DictReader(io.StringIO((folder / "answers.csv").read_text("utf-8")))]  # fmt: skip
     except (OSError, ValueError, KeyError) as error:
         raise RunFolderError(f"The session in {folder} cannot be read ({error}); mend or move it.") from error
+    ids = ids_by_name(task)
+    _refuse_gone(folder, task, [name for name, *_ in rows if name not in ids])
+    return state, [Answer(ids[name], answer, batch) for name, answer, batch in rows]
+
+
+def _refuse_gone(folder: Path, task: Task, gone: Sequence[str]) -> None:
+    if gone:
+        shown = ", ".join(gone[:3]) + " …" * (len(gone) > 3)
+        raise RunFolderError(
+            f"{folder / 'answers.csv'} has {len(gone)} answers for images that are not in {task.name!r} (any more), or "
+            f"cannot be read: {shown}; put them back, or remove those lines."
+        )
 
 
 def check_answers(folder: Path, task: Task, answers: Sequence[Answer]) -> None:
     """Refuse answers that the task cannot have given, as after an edit by hand.
 
     Raises:
-        RunFolderError: an id outside the pool, or an answer that is no class.
+        RunFolderError: an answer that is no class.
     """
-    size = len(task.train)
     for a in answers:
-        if not 0 <= a.id < size or a.answer not in (*range(task.num_classes), SKIP, REJECT):
+        if a.answer not in (*range(task.num_classes), SKIP, REJECT):
             raise RunFolderError(
-                f"{folder / 'answers.csv'} has the answer {a.answer!r} for id {a.id}, but ids lie in 0 … {size - 1}, "
-                "and answers are classes, (skip) or (reject); mend or remove that line."
+                f"{folder / 'answers.csv'} has the answer {a.answer!r} for {name_of(task, a.id)}, but answers are "
+                "classes, (skip) or (reject); mend or remove that line."
             )
+
+
+def check_student(folder: Path, found: Mapping[str, Any], config: RunConfig) -> None:
+    """Refuse the settings of a stored student that `config` would not make: what is prepared is not its input.
+
+    Raises:
+        RunFolderError: another backbone or image size, or frozen where it is not.
+    """
+    frozen = config.freeze_backbone is True
+    wanted = {"backbone": config.backbone, "image_size": config.image_size, "freeze_backbone": frozen}
+    other = [f"{key}={found[key]!r} (here {value!r})" for key, value in wanted.items() if found[key] != value]
+    if other:
+        raise RunFolderError(
+            f"The student in {folder / 'student'} was trained with {', '.join(other)}; give the same settings, or move "
+            "that folder away to train anew on the labels."
+        )
 
 
 def export_csv(path: str | Path, task: Task, labels: Mapping[int, int]) -> Path:
     """Write `path,label` for every label by id; see `LabelSession.export_csv`."""
-    rows = [(_relative(task, i), task.class_names[y]) for i, y in sorted(labels.items())]
+    rows = [(name_of(task, i), task.class_names[y]) for i, y in sorted(labels.items())]
     write_atomic(Path(path), _csv([("path", "label"), *rows]))
     return Path(path)
 
@@ -121,8 +151,14 @@ def file_of(task: Task, id: int) -> Path | None:
     return task.files[id] if isinstance(task, FolderTask) else None
 
 
-def _relative(task: Task, id: int) -> str:
+def name_of(task: Task, id: int) -> str:
+    """Return what names an image on disk: its path below the folder, or the id where the task is not made of files."""
     return task.files[id].relative_to(task.root).as_posix() if isinstance(task, FolderTask) else str(id)
+
+
+def ids_by_name(task: Task) -> dict[str, int]:
+    """Return the id of each name that `name_of` gives."""
+    return {name_of(task, i): i for i in range(len(task.train))}
 
 
 def _parse(text: str, task: Task) -> int | str:

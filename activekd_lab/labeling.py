@@ -18,7 +18,8 @@ from activekd_lab.config import RunConfig
 from activekd_lab.data import FolderTask, Task
 from activekd_lab.errors import DataError, PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.label_files import REJECT, SKIP, Answer, Progress
-from activekd_lab.prepare import Prepared, prepare, resolve_backbone
+from activekd_lab.prepare import Prepared, load_run_teacher, prepare, resolve_backbone
+from activekd_lab.progress import counted
 from activekd_lab.rng import generator
 from activekd_lab.rounds import pool_view, training_plan
 from activekd_lab.selectors import PoolView, resolve, select
@@ -43,7 +44,8 @@ class LabelSession:
 
     Args:
         task: the pool is its training split; labels that it knows already are not asked for again but used.
-        folder: of the session; one of the same images, classes and seed continues.
+        folder: of the session; one of the same classes and seed continues. Images of a `FolderTask` are known by their
+            path: new files join the pool. Those of any other task must be the same.
         selector: who chooses the images, see `list_selectors()`.
         batch: images a batch.
         config: the student's training; selector, task and seed in it are not used. None takes the defaults.
@@ -51,7 +53,8 @@ class LabelSession:
         say: called with a short text whenever something long begins.
 
     Raises:
-        RunFolderError: a folder of other images or classes, or one that cannot be read.
+        RunFolderError: a folder of other classes or images, one whose answers are for files that are gone, whose
+            student is of another kind than `config` says, or that cannot be read.
         UnknownNameError, SettingError: an unknown selector, or a batch below 1.
     """
 
@@ -71,6 +74,7 @@ class LabelSession:
             raise SettingError(f"batch must be 1 or more, but got {batch}.")
         self.task, self.folder, self.selector, self.batch, self.seed = task, Path(folder), selector, batch, seed
         self.config = resolve_backbone((config or RunConfig()).with_(task="folder"))
+        self._say = say
         self.prepared: Prepared = prepare(self.config, say, task=task)
         self._known = {
             i: y for i, y in enumerate(task.train.labels.tolist()) if y >= 0 and isinstance(task, FolderTask)
@@ -160,14 +164,18 @@ class LabelSession:
             raise PoolError(f"Training needs 2 labels or more, but there are {len(labels)}; label some first.")
         ids, y = torch.tensor(list(labels)), torch.tensor(list(labels.values()))
         student = self.prepared.new_student(self.config, generator(self.seed, "student", len(labels)))
+        plan = training_plan(self.config, len(labels))
+        self._say(what := f"training on {len(labels)} labels")
+        count = counted(self._say, what + ", step")
         history = fit(
             student,
             self.prepared.inputs,
             ids,
             y,
             self._open_ids(skipped=True),
-            training_plan(self.config, len(labels)),
+            plan,
             generator=generator(self.seed, "train", len(labels)),
+            on_loss=lambda step, loss: count(step + 1, plan.steps),
             cancel=cancel,
         )
         self._student = SavedStudent(student, self.task.class_names, self.config.ce_weight, self.config.kd_temperature)
@@ -252,10 +260,13 @@ class LabelSession:
         return test
 
     def _identity(self) -> dict[str, object]:
-        return {"images": self.task.train.fingerprint, "class_names": list(self.task.class_names), "seed": self.seed}
+        """Return what a session cannot change: the images too, unless their paths tell which is which."""
+        images = {} if isinstance(self.task, FolderTask) else {"images": self.task.train.fingerprint}
+        return images | {"class_names": list(self.task.class_names), "seed": self.seed}
 
     def _save(self) -> None:
-        state = {"identity": self._identity(), "batch": self._batch, "queue": self._queue}
+        queue = [files.name_of(self.task, i) for i in self._queue]
+        state = {"identity": self._identity(), "batch": self._batch, "queue": queue}
         files.write_session(self.folder, self.task, state, self.answers)
 
     def _open(self) -> None:
@@ -265,12 +276,15 @@ class LabelSession:
             self._save()
             return
         state, answers = found
-        if state["identity"] != self._identity():
+        if any(state["identity"].get(key) != value for key, value in self._identity().items()):
             raise RunFolderError(f"{self.folder} belongs to other images, classes or another seed; use a new folder.")
         files.check_answers(self.folder, self.task, answers)
-        self.answers, self._queue, self._batch = answers, state["queue"], state["batch"]
+        self.answers, self._batch = answers, state["batch"]
+        ids = files.ids_by_name(self.task)
+        self._queue = [ids[name] for name in state["queue"] if name in ids]  # a file that is gone is not asked for
         if (self.folder / "student").exists():
             self._student = load_student(self.folder / "student", class_names=self.task.class_names)
+            files.check_student(self.folder, self._student.student.settings, self.config)
             self._predict(self._student.student.to(self.prepared.device))
 
 
@@ -293,14 +307,25 @@ def simulate(session: LabelSession, truth: Tensor, labels: int) -> Iterator[Trai
 
 
 def label_folder(
-    path: str | Path, class_names: list[str] | None, folder: str | Path | None = None, **options: object
+    path: str | Path,
+    class_names: list[str] | None,
+    folder: str | Path | None = None,
+    *,
+    config: RunConfig | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    **options: object,
 ) -> LabelSession:
     """Open a session on a folder of images; by default its files lie in `<path>/.labels`, which is no image folder.
+
+    Images are kept at the larger of what teacher and student look at, 128 pixels or more.
 
     Raises:
         DataError: as `FolderTask`.
     """
-    task = FolderTask(path, class_names, test_share=0, unreadable="skip")
+    config = config or RunConfig()
+    size = max(128, config.image_size, load_run_teacher(config).image_size)
+    count = counted(say, "decoding images")
+    task = FolderTask(path, class_names, test_share=0, unreadable="skip", image_size=size, progress=count)
     if len(task.class_names) < 2:
         raise DataError(f"Labelling needs two classes or more, but got {task.class_names}; give class_names.")
-    return LabelSession(task, folder or task.root / ".labels", **options)  # type: ignore[arg-type]
+    return LabelSession(task, folder or task.root / ".labels", config=config, say=say, **options)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from activekd_lab.data.pool import Pool, initial_ids
 from activekd_lab.data.prompts import build_prompts
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError
 from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
+from activekd_lab.progress import counted
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
 from activekd_lab.rng import generator
 from activekd_lab.rounds import measure_round, pool_view, training_plan, tuned_mixing
@@ -145,7 +146,8 @@ class ActiveRun:
             self._refit_teacher(index)
             student, history = self._train(index)
         with _timed(seconds, "predict"):
-            train_output, test_output = self.prepared.predict(student)
+            count = counted(self._say, f"round {index}: looking at every image")
+            train_output, test_output = self.prepared.predict(student, count)
             probabilities = self._mixed(train_output, index)
             self.view = self._make_view(index, train_output, probabilities)
         with _timed(seconds, "select"):
@@ -180,7 +182,8 @@ class ActiveRun:
     def _train(self, index: int) -> tuple[DualHeadStudent, History]:
         config = self.config
         labels = len(self.pool.labeled_ids)
-        self._say(f"round {index}: training on {labels} labels")
+        self._say(what := f"round {index}: training on {labels} labels")
+        plan, count = training_plan(config, labels), counted(self._say, what + ", step")
         student = self.prepared.new_student(config, generator(config.seed, "student", index))
         history = fit(
             student,
@@ -188,8 +191,9 @@ class ActiveRun:
             self.pool.labeled_ids,
             self.pool.labeled_labels,
             self.pool.unlabeled_ids,
-            training_plan(config, labels),
+            plan,
             generator=generator(config.seed, "train", index),
+            on_loss=lambda step, loss: count(step + 1, plan.steps),
             cancel=self._cancel,
             accelerator=self._accelerator,
         )

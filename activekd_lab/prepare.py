@@ -19,6 +19,7 @@ from activekd_lab.data import Split, Task, load_task
 from activekd_lab.data.store import cached_tensor
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.fewshot import few_shot
+from activekd_lab.progress import Count, counted, watched
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
 from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
@@ -91,12 +92,14 @@ class Prepared:
         logits = head.logits(self.embeddings)
         return replace(self, teacher_probabilities=logits.softmax(1), inputs=_with_head(self.inputs, head, logits))
 
-    def predict(self, student: DualHeadStudent) -> tuple[StudentOutput, StudentOutput]:
-        """Return the student's outputs on the training and the test split."""
+    def predict(
+        self, student: DualHeadStudent, progress: Count = lambda done, total: None
+    ) -> tuple[StudentOutput, StudentOutput]:
+        """Return the student's outputs on the training and the test split; `progress` gets (done, total) of each."""
         if self.features is not None:
             return predict_features(student, self.features[0]), predict_features(student, self.features[1])
-        train = predict(student, self.task.train)
-        return train, predict(student, self.task.test) if len(self.task.test) else train[:0]
+        train = predict(student, self.task.train, progress=progress)
+        return train, predict(student, self.task.test, progress=progress) if len(self.task.test) else train[:0]
 
 
 def resolve_backbone(config: RunConfig) -> RunConfig:
@@ -122,25 +125,31 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
         if getattr(config, name) and config.freeze_backbone is True:
             raise SettingError(f"{name} has no effect with a frozen backbone, whose features are cached; leave it out.")
     if task is None:
-        task = _load_task(config.task, tuple(sorted(config.task_options.items())))
+        with watched(counted(say, "decoding images")):
+            task = _load_task(config.task, tuple(sorted(config.task_options.items())))
         _check_labels(task)
     device = resolve_device(config.device)
-    teacher = _load_teacher(config.teacher, device)
+    teacher = load_run_teacher(config)
     head = teacher.zero_shot(task, config.templates)
-    say("encoding images with the teacher")
-    embeddings = teacher.encode(task.train)
+    say(what := "encoding images with the teacher")
+    embeddings = teacher.encode(task.train, counted(say, what))
     train_logits = head.logits(embeddings)
-    test_logits = head.logits(teacher.encode(task.test)) if len(task.test) else train_logits[:0]
+    test_logits = head.logits(teacher.encode(task.test, counted(say, what))) if len(task.test) else train_logits[:0]
     features = None
     if config.freeze_backbone is True:
-        say("computing backbone features")
-        features = (backbone_features(config, task.train, device), backbone_features(config, task.test, device))
-        features = (features[0].to(device), features[1].to(device))
+        say(what := "computing backbone features")
+        train, test = (backbone_features(config, s, device, counted(say, what)) for s in (task.train, task.test))
+        features = (train.to(device), test.to(device))
         inputs: Inputs = FrozenInputs(features[0], train_logits.to(device))
     elif config.teacher_views is not None:
-        say(f"encoding {config.teacher_views} views an image with the teacher")
+        say(what := f"encoding {config.teacher_views} views an image with the teacher")
         views = encode_cached_views(
-            teacher, task.train, views=config.teacher_views, size=config.image_size, flip=task.horizontal_flip
+            teacher,
+            task.train,
+            views=config.teacher_views,
+            size=config.image_size,
+            flip=task.horizontal_flip,
+            progress=counted(say, what),
         )
         inputs = CachedViewInputs(views, head, device)
     else:
@@ -172,6 +181,11 @@ _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(o
 _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, device=device))
 
 
+def load_run_teacher(config: RunConfig) -> Teacher:
+    """Return the teacher of a run on its device, loaded once."""
+    return _load_teacher(config.teacher, resolve_device(config.device))
+
+
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
     """Return the backbone that is frozen in every round of a run, built once."""
     return _frozen_backbone(config.backbone, config.start_pretrained, config.backbone_weights, device)
@@ -185,8 +199,13 @@ def _frozen_backbone(name: str, pretrained: bool | None, weights: str | None, de
     return backbone.eval().requires_grad_(False)
 
 
-def backbone_features(config: RunConfig, split: Split, device: torch.device) -> Tensor:
-    """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels."""
+def backbone_features(
+    config: RunConfig, split: Split, device: torch.device, progress: Count = lambda done, total: None
+) -> Tensor:
+    """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels.
+
+    `progress` is called with (done, total) while they are computed.
+    """
     start = (config.start_pretrained, config.backbone_weights)
     key = ("stages", config.backbone, start, config.image_size, version("timm"), split.fingerprint)
 
@@ -196,9 +215,12 @@ def backbone_features(config: RunConfig, split: Split, device: torch.device) -> 
         backbone.check_size(config.image_size)
         if len(split) == 0:
             return torch.empty(0, backbone.num_stage_features)
-        pixels = (images.to(device).contiguous(memory_format=torch.channels_last) for images in split.images.split(64))
-        batches = (images.float() / 255 for images in pixels)
-        return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])
+        parts: list[Tensor] = []
+        for images in split.images.split(64):
+            pixels = images.to(device).contiguous(memory_format=torch.channels_last).float() / 255
+            parts.append(backbone.stages(pixels, config.image_size).float().cpu())
+            progress(64 * (len(parts) - 1) + len(images), len(split))
+        return torch.cat(parts)
 
     return cached_tensor("features", key, compute)
 

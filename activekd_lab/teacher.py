@@ -132,6 +132,11 @@ class Teacher:
         parameter: Tensor = next(iter(self.model.parameters()))
         return parameter.device
 
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the model looks at, pixels."""
+        return self._input_statistics[0]
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the weights, part of every cache key."""
@@ -149,7 +154,7 @@ class Teacher:
 
         Args:
             images: a split (its embeddings are cached on disk, and a killed call continues), or PIL images (neither).
-            progress: called with (done, total) after each batch of PIL images or each cached chunk of a split.
+            progress: called with (done, total) after each batch that was not in the cache.
         """
         if not isinstance(images, Split):
             return self._encode(range(len(images)), lambda i: images[i].convert("RGB"), progress)
@@ -157,14 +162,17 @@ class Teacher:
         def image(i: int) -> Image.Image:
             return Image.fromarray(images.images[i].permute(1, 2, 0).numpy())
 
+        def whole(chunk: range) -> Callable[[int, int], None] | None:
+            """Count batches of a chunk as what they are of the split."""
+            return None if progress is None else lambda done, _: progress(chunk.start + done, len(images))
+
         return cached_rows(
             "embeddings",
             self.cache_key(images, "plain"),
             len(images),
-            lambda ids: self._encode(ids, image, None),
+            lambda ids: self._encode(ids, image, whole(ids)),
             chunk=_CHUNK,
             about=f"{self.name}, {images.name}",
-            progress=progress,
         )
 
     def cache_key(self, split: Split, view: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ see alike. The training step is one forward and one backward over labelled and u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -288,11 +288,26 @@ def _refuse_non_finite(losses: list[Tensor], last: int, rates: list[float], ids:
 
 
 @torch.inference_mode()
-def predict(student: DualHeadStudent, split: Split, *, batch: int = 512) -> StudentOutput:
-    """Return the student's output on every image of a split, without augmentation, on the CPU."""
+def predict(
+    student: DualHeadStudent,
+    split: Split,
+    *,
+    batch: int = 512,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> StudentOutput:
+    """Return the student's output on every image of a split, without augmentation, on the CPU.
+
+    `progress` is called with (done, total) after each batch.
+    """
     student.eval()
     device = next(student.ce_head.parameters()).device
-    return StudentOutput.cat(_to_cpu(student(images.to(device))) for images in split.images.split(batch))
+
+    def outputs() -> Iterator[StudentOutput]:
+        for i, images in enumerate(split.images.split(batch)):
+            yield _to_cpu(student(images.to(device)))
+            progress(i * batch + len(images), len(split))
+
+    return StudentOutput.cat(outputs())
 
 
 @torch.inference_mode()

@@ -6,6 +6,7 @@ each image has K fixed crops, drawn from a seed, so their embeddings lie on disk
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +48,14 @@ class CachedViews:
 
 
 def encode_cached_views(
-    teacher: Teacher, split: Split, *, views: int, size: int, seed: int = 0, flip: bool = True
+    teacher: Teacher,
+    split: Split,
+    *,
+    views: int,
+    size: int,
+    seed: int = 0,
+    flip: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CachedViews:
     """Embed K crops of every image, or read them from the cache; a killed call continues.
 
@@ -58,6 +66,7 @@ def encode_cached_views(
         size: side at which crops are cut, pixels: the student's input.
         seed: draws the crops.
         flip: mirror half of them.
+        progress: called with (done, total) crops after each batch that was not in the cache.
 
     Raises:
         SettingError: no views.
@@ -65,18 +74,27 @@ def encode_cached_views(
     if views < 1:
         raise SettingError(f"views must be 1 or more, but got {views}.")
     drawn = torch.stack([draw_crops(len(split), generator(seed, "view", k)) for k in range(views)])
-    found = [_encode_view(teacher, split, drawn[k], f"crop {size} {flip} {seed} {k}", size, flip) for k in range(views)]
+    found = []
+    for k in range(views):
+
+        def count(done: int, k: int = k) -> None:
+            progress(k * len(split) + done, views * len(split))
+
+        found.append(_encode_view(teacher, split, drawn[k], f"crop {size} {flip} {seed} {k}", size, flip, count))
     return CachedViews(split, torch.stack(found), drawn, size, flip)
 
 
 @torch.inference_mode()
-def _encode_view(teacher: Teacher, split: Split, drawn: Tensor, view: str, size: int, flip: bool) -> Tensor:
+def _encode_view(
+    teacher: Teacher, split: Split, drawn: Tensor, view: str, size: int, flip: bool, count: Callable[[int], None]
+) -> Tensor:
     def compute(ids: range) -> Tensor:
         parts = []
         for start in range(ids.start, ids.stop, _BATCH):
             rows = slice(start, min(start + _BATCH, ids.stop))
             crops = cut_crops(split.images[rows].to(teacher.device), size, drawn[:, rows], flip=flip)
             parts.append(teacher.encode_views(crops).cpu())
+            count(rows.stop)
         return torch.cat(parts) if parts else torch.empty(0, 0)
 
     about = f"{teacher.name}, {split.name}, {view}"

@@ -1,9 +1,32 @@
 """Shared fixtures: a cache of its own for the whole session, and settings small enough for a laptop."""
 
+import io
 import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
+
+HERE = Path(__file__).parent
+LONGEST = ("browser", "test_sweep", "test_cli", "test_teacher", "notebooks")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where pytest-xdist shares out groups (`.ci/run`), a file is one, and so are all that share JupyterLab.
+
+    The longest come first, so that no worker waits long for another at the end.
+    """
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    place = {name: i for i, name in enumerate(LONGEST)}
+    for item in items:
+        parts = item.path.relative_to(HERE).with_suffix("").parts
+        item.add_marker(pytest.mark.xdist_group("browser" if parts[0] == "browser" else "/".join(parts)))
+    items.sort(key=lambda item: place.get(item.path.relative_to(HERE).with_suffix("").parts[0], len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +51,24 @@ TINY_TASK = {"num_classes": 4, "pool_size": 80, "test_per_class": 5, "val_per_cl
 def tiny():
     """Settings of a run that takes about a second."""
     return {"task": "shapes", "task_options": TINY_TASK, "rounds": 3, "budget": 5, "steps": 10, "device": "cpu"}
+
+
+@pytest.fixture(scope="session")
+def call():
+    """Return the command line as a function of its arguments, run in this process: a new one imports for seconds."""
+    from activekd_lab.cli import main
+
+    def run(*arguments):
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        argv = ["activekd-lab", *map(str, arguments)]
+        with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "argv", argv):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code or 0
+        return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from activekd_lab.checkpoint import SavedStudent, load_student, read_images
+from activekd_lab.checkpoint import SavedStudent, find_files, load_student, read_images
 from activekd_lab.errors import DataError, ModelFilesError, SettingError
 from activekd_lab.student import DualHeadStudent
 from activekd_lab.teacher import load_teacher
@@ -77,3 +77,24 @@ def test_images_are_read_upright_and_bad_ones_are_all_named(tmp_path):
         (tmp_path / name).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"2 of 3 images cannot be read: .*c\.jpg .*d\.png"):
         read_images([tmp_path / name for name in ("a.jpg", "c.jpg", "d.png")], 16)
+
+
+def test_files_are_predicted_in_batches_and_bad_ones_of_all_batches_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("activekd_lab.checkpoint._BATCH", 2)
+    saved, passes, seen = SavedStudent(DualHeadStudent("small_cnn", 3, image_size=16), NAMES), [], []
+    saved.student.register_forward_pre_hook(lambda module, inputs: passes.append(len(inputs[0])))
+    for i in range(5):
+        (tmp_path / f"{i % 2}").mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), (50 * i, 0, 0)).save(tmp_path / f"{i % 2}" / f"{i}.png")
+    files = find_files([tmp_path / "1" / "3.png", tmp_path])
+    assert [path.name for path in files] == ["3.png", "0.png", "2.png", "4.png", "1.png", "3.png"]
+    found = saved.predict_files(files, progress=lambda done, total: seen.append((done, total)))
+    assert (passes, seen) == ([2, 2, 2], [(2, 6), (4, 6), (6, 6)])
+    torch.testing.assert_close(found, saved.predict(read_images(files, 16)))
+    for name in ("0/0.png", "1/1.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"2 of 5 images cannot be read: .*0\.png .*1\.png"):
+        saved.predict_files(find_files([tmp_path]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty holds no images"):
+        find_files([tmp_path / "empty"])

@@ -11,6 +11,7 @@ from PIL import Image
 
 from activekd_lab.config import RunConfig
 from activekd_lab.data import list_tasks
+from activekd_lab.errors import DataError
 from activekd_lab.selectors import list_selectors
 
 COMMAND = [sys.executable, "-m", "activekd_lab.cli"]
@@ -20,24 +21,24 @@ TASK = [
 TINY = ["--task", "shapes", *TASK, "--budget", "5", "--steps", "60", "--device", "cpu"]
 
 
-def call(*arguments):
+def process(*arguments):
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
-def test_every_setting_is_a_flag():
+def test_every_setting_is_a_flag(call):
     text = call("run", "--help").stdout
     assert all(f"--{name.replace('_', '-')}" in text for name in RunConfig.model_fields)
 
 
-def test_a_run_prints_a_line_a_round_and_json_on_request(tmp_path):
-    done = call("run", *TINY, "--rounds", "1", "--store", str(tmp_path))
+def test_a_run_prints_a_line_a_round_and_json_on_request(call, tmp_path):
+    done = process("run", *TINY, "--rounds", "1", "--store", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("round")] == ["0", "1"]
     again = json.loads(call("run", *TINY, "--rounds", "1", "--store", str(tmp_path), "--json").stdout)
     assert [r["labels"] for r in again["rounds"]] == [4, 9]
 
 
-def test_templates_are_given_one_by_one(tmp_path):
+def test_templates_are_given_one_by_one(call, tmp_path):
     arguments = ["--templates", "a {}.", "--templates", "imagenet-7", "--few-shot", "tip_adapter", "--rounds", "0"]
     done = call("run", *TINY, *arguments, "--store", str(tmp_path), "--json")
     assert done.returncode == 0, done.stderr
@@ -56,8 +57,8 @@ def test_templates_are_given_one_by_one(tmp_path):
         (["--templates", "a photo"], "exactly one '{}'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_a_failure(arguments, message, tmp_path):
-    done = call("run", *arguments, "--store", str(tmp_path / "runs"))
+def test_bad_input_is_one_sentence_and_a_failure(call, arguments, message, tmp_path):
+    done = (process if "--rounds" in arguments else call)("run", *arguments, "--store", str(tmp_path / "runs"))
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
@@ -65,7 +66,7 @@ def test_bad_input_is_one_sentence_and_a_failure(arguments, message, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_student_is_saved_and_classifies_files(tmp_path):
+def test_a_student_is_saved_and_classifies_files(call, tmp_path):
     done = call(
         "run", *TINY, "--rounds", "0", "--store", str(tmp_path / "runs"), "--save-student", str(tmp_path / "mine")
     )
@@ -75,29 +76,45 @@ def test_a_student_is_saved_and_classifies_files(tmp_path):
         call("predict", str(tmp_path / "mine"), str(tmp_path / "photo.png"), "--json", "--top", "4").stdout
     )
     assert sum(found[str(tmp_path / "photo.png")].values()) == pytest.approx(1, abs=1e-5)
+    folder = json.loads(call("predict", tmp_path / "mine", tmp_path, "--json", "--top", "1").stdout)
+    assert list(folder) == [str(tmp_path / "photo.png")]
     refused = call("predict", str(tmp_path / "mine"), str(tmp_path / "none.png"))
     assert refused.returncode == 1
     assert "none.png (FileNotFoundError)" in refused.stderr
 
 
-def test_a_report_of_stored_runs(tmp_path):
+def test_a_report_of_stored_runs(call, tmp_path, monkeypatch):
     assert call("run", *TINY, "--rounds", "1", "--store", str(tmp_path / "runs")).returncode == 0
     done = call("report", str(tmp_path / "runs"), "--out", str(tmp_path / "page.html"))
     assert done.returncode == 0, done.stderr
     assert "<html" in (tmp_path / "page.html").read_text("utf-8")[:500]
+
+    def missing(name, **options):
+        raise DataError("The data folder of <shapes> does not exist.")
+
+    monkeypatch.setattr("activekd_lab.data.load_task", missing)
+    bare = call("report", tmp_path / "runs", "--out", tmp_path / "bare.html")
+    assert bare.returncode == 0
+    assert bare.stderr == "warning: no pictures of shapes: The data folder of <shapes> does not exist.\n"
+    assert "No pictures: The data folder of &lt;shapes&gt; does not exist." in (tmp_path / "bare.html").read_text(
+        "utf-8"
+    )
+    asked = call("report", tmp_path / "runs", "--out", tmp_path / "asked.html", "--no-images")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "No pictures: the report was made without" in (tmp_path / "asked.html").read_text("utf-8")
     empty = call("report", str(tmp_path / "none"))
     assert empty.returncode == 1
     assert "is no run folder and holds none" in empty.stderr
 
 
-def test_registries_are_listed():
+def test_registries_are_listed(call):
     assert set(json.loads(call("tasks", "--json").stdout)) == set(list_tasks())
     assert set(json.loads(call("selectors", "--json").stdout)) == {s.name for s in list_selectors()}
 
 
-def test_the_cache_is_listed_and_cleared(tmp_path, monkeypatch):
+def test_the_cache_is_listed_and_cleared(call, tmp_path, monkeypatch):
     monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path / "cache"))
-    assert call("run", *TINY, "--rounds", "0", "--store", str(tmp_path / "runs")).returncode == 0
+    assert process("run", *TINY, "--rounds", "0", "--store", str(tmp_path / "runs")).returncode == 0
     listed = json.loads(call("cache", "--json").stdout)
     assert {entry["kind"] for entry in listed["entries"]} == {"embeddings", "features", "shapes"}
     assert {"bundled, train", "bundled, test"} == {e["about"] for e in listed["entries"] if e["kind"] == "embeddings"}
@@ -109,7 +126,7 @@ def test_the_cache_is_listed_and_cleared(tmp_path, monkeypatch):
     assert "nearest first: embeddings" in wrong.stderr
 
 
-def test_benches_are_commands():
+def test_benches_are_commands(call):
     text = call("bench", "--help").stdout
     assert all(name in text for name in ("selectors", "teacher", "widgets"))
     refused = call("bench", "selectors", "--scale", "imagenette")
@@ -117,14 +134,14 @@ def test_benches_are_commands():
     assert "nearest first: imagenet" in refused.stderr
 
 
-def test_doctor_finds_this_installation_well():
+def test_doctor_finds_this_installation_well(call):
     done = call("doctor", "--json")
     findings = json.loads(done.stdout)
     assert done.returncode == 0, findings
     assert {"device", "teacher", "student weights", "notebook widgets"} <= {f["check"] for f in findings}
 
 
-def test_doctor_reports_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+def test_doctor_reports_a_cache_that_cannot_be_written(call, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path / "file" / "below"))
     done = call("doctor")
@@ -132,7 +149,7 @@ def test_doctor_reports_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     assert "FAIL" in done.stdout
 
 
-def test_killed_runs_continue_to_the_same_files(tmp_path):
+def test_killed_runs_continue_to_the_same_files(call, tmp_path):
     """Kill -9 at three random instants, then let it finish: the bytes of one undisturbed run."""
     arguments = ["run", *TINY, "--rounds", "6"]
     assert call(*arguments, "--store", str(tmp_path / "whole")).returncode == 0
@@ -140,12 +157,12 @@ def test_killed_runs_continue_to_the_same_files(tmp_path):
     rng = random.Random(seed)
     killed = 0
     for _ in range(3):
-        process = subprocess.Popen([*COMMAND, *arguments, "--store", str(tmp_path / "cut")], stdout=subprocess.DEVNULL)
+        running = subprocess.Popen([*COMMAND, *arguments, "--store", str(tmp_path / "cut")], stdout=subprocess.DEVNULL)
         time.sleep(rng.uniform(1, 8))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        if running.poll() is None:
+            running.send_signal(signal.SIGKILL)
             killed += 1
-        process.wait()
+        running.wait()
     assert killed >= 1
     assert call(*arguments, "--store", str(tmp_path / "cut")).returncode == 0
     for name in ("labels.csv", "rounds.jsonl", "config.json"):

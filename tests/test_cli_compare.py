@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 from runs import make_run
@@ -29,17 +28,17 @@ def runs(tmp_path_factory):
     return place
 
 
-def call(*arguments):
-    command = [sys.executable, "-m", "activekd_lab.cli", "compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture
+def compare(call):
+    return partial(call, "compare")
 
 
 def test_runs_are_found_at_any_depth(runs):
     assert len(find_runs([runs, runs / "sweep"])) == 7
 
 
-def test_text_names_accuracies_differences_and_what_is_unfinished(runs):
-    done = call(runs, "--measure", "final", "--per-round")
+def test_text_names_accuracies_differences_and_what_is_unfinished(compare, runs):
+    done = compare(runs, "--measure", "final", "--per-round")
     assert done.returncode == 0, done.stderr
     assert "72.0 ± 5.0" in done.stdout
     assert "1 of 7 runs are unfinished and left out." in done.stdout
@@ -53,9 +52,9 @@ def test_text_names_accuracies_differences_and_what_is_unfinished(runs):
     [("markdown", "| **72.0 ± 5.0** |"), ("latex", r"\textbf{72.0 $\pm$ 5.0}"), ("html", "<td class=best>72.0 ± 5.0"),
      ("csv", "pcoreset,toy,0.72,"), ("text", "| 72.0 ± 5.0 |")],
 )  # fmt: skip
-def test_every_format_is_written(name, expected, runs, tmp_path):
+def test_every_format_is_written(compare, name, expected, runs, tmp_path):
     out = tmp_path / "deep" / "table"
-    done = call(runs, "--labels", 15, "--format", name, "--out", out)
+    done = compare(runs, "--labels", 15, "--format", name, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{out}\n"
     assert expected in out.read_text("utf-8")
@@ -72,23 +71,23 @@ def test_every_format_is_written(name, expected, runs, tmp_path):
         (["--task", "digits"], "at least one finished run, but got 0"),
     ],
 )
-def test_bad_input_is_one_sentence(arguments, message, runs):
-    done = call(runs, *arguments)
+def test_bad_input_is_one_sentence(compare, arguments, message, runs):
+    done = compare(runs, *arguments)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_older_format_is_named(runs, tmp_path):
+def test_an_older_format_is_named(compare, runs, tmp_path):
     path = store(tmp_path, "pcoreset", 0) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
-    done = call(runs, tmp_path)
+    done = compare(runs, tmp_path)
     assert done.returncode == 1
     assert "is no run of this format (1): an older activekd_lab or another program wrote its config.json" in done.stderr
 
 
-def test_a_run_that_was_just_begun_is_no_error(runs):
+def test_a_run_that_was_just_begun_is_no_error(compare, runs):
     begun = RunFolder(runs / "begun", dict(load_run(find_runs([runs])[0]).config) | {"seed": 9},
                       {"teacher_accuracy": 0.2, "class_names": ["a"]})  # fmt: skip
-    assert "2 of 8 runs are unfinished" in call(runs).stdout
+    assert "2 of 8 runs are unfinished" in compare(runs).stdout
     (begun.path / "config.json").unlink()

@@ -1,19 +1,29 @@
 """A learner's notebook is graded exercise by exercise: solved, half solved, untouched, broken, endless."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
+from activekd_lab import grading
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.grading import grade, read_exercises
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 STUDENT, INSTRUCTOR = NOTEBOOKS / "00_quickstart.ipynb", NOTEBOOKS / "instructor" / "00_quickstart.ipynb"
-COMMAND = [sys.executable, "-m", "activekd_lab.cli", "grade"]
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Gradings happen in this process; another takes seconds to start."""
+
+    def grader(seconds, definitions):
+        shared = grading.define(definitions)
+        return SimpleNamespace(examine=lambda exercise: grading.examine(exercise, shared), close=lambda: None)
+
+    monkeypatch.setattr(grading, "_Grader", grader)
 
 
 @pytest.fixture
@@ -43,24 +53,31 @@ def statuses(grades):
     return [(g.result.status, g.points, g.of) for g in grades]
 
 
-def test_solved_half_solved_and_untouched(handed_in):
+def test_solved_half_solved_and_untouched(one_process, handed_in):
     assert statuses(grade(INSTRUCTOR)) == [("passed", 1, 1)] * 2
     assert statuses(grade(STUDENT)) == [("not started", 0, 1)] * 2
     assert statuses(grade(handed_in(surplus=solution("surplus")))) == [("not started", 0, 1), ("passed", 1, 1)]
 
 
-def test_an_endless_loop_is_stopped_and_the_next_exercise_is_graded(handed_in):
-    endless = "def accuracy(p, y):\n    while True:\n        pass"
-    first, second = grade(handed_in(accuracy=endless, surplus=solution("surplus")), seconds=2)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("while True:\n        pass", "stopped after 2 seconds: look for a loop that does not end"),
+        ("import os\n    os._exit(0)", "It ended the Python process"),
+    ],
+)
+def test_the_next_exercise_is_graded_after_one_that_took_its_process_down(handed_in, body, message):
+    first, second = grade(
+        handed_in(accuracy=f"def accuracy(p, y):\n    {body}", surplus=solution("surplus")), seconds=2
+    )
     assert (first.result.status, first.points) == ("failed", 0)
-    assert "stopped after 2 seconds: look for a loop that does not end" in first.result.message
+    assert message in first.result.message
     assert second.result.status == "passed"
 
 
 @pytest.mark.parametrize(
     ("source", "status", "message"),
     [
-        ("import os\ndef accuracy(p, y):\n    os._exit(0)", "failed", "It ended the Python process"),
         ("def accuracy(p, y)\n    return 1", "failed", "The cell itself raised SyntaxError"),
         ("def accuracy(p, y):\n    return p @ y", "failed", "at line 2 of the cell (`return p @ y`)"),
         ("def acuracy(p, y):\n    return 1", "failed", "defines no function accuracy"),
@@ -68,7 +85,7 @@ def test_an_endless_loop_is_stopped_and_the_next_exercise_is_graded(handed_in):
         (None, "not started", "cell is missing"),
     ],
 )
-def test_a_broken_cell_is_named_and_costs_only_its_own_points(handed_in, source, status, message):
+def test_a_broken_cell_is_named_and_costs_only_its_own_points(one_process, handed_in, source, status, message):
     first, second = grade(handed_in(accuracy=source, surplus=solution("surplus")))
     assert first.result.status == status
     assert message in first.result.message
@@ -101,24 +118,24 @@ def test_an_answer_may_use_what_the_notebook_imports_and_defines(stem, function,
     assert found[f"{stem[:2]}.{function}"].status == "passed", found
 
 
-def test_deleted_exercises_still_count(tmp_path):
+def test_deleted_exercises_still_count(one_process, tmp_path):
     notebook = nbformat.read(STUDENT, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "00.accuracy" not in cell.source]
     nbformat.write(notebook, tmp_path / "short.ipynb")
     assert sorted(g.result.name for g in grade(tmp_path / "short.ipynb")) == ["00.accuracy", "00.surplus"]
 
 
-def test_the_command_prints_a_table_or_json_and_exits_with_2_on_another_file(handed_in, tmp_path):
+def test_the_command_prints_a_table_or_json_and_exits_with_2_on_another_file(call, one_process, handed_in, tmp_path):
     half = handed_in(accuracy="def accuracy(p, y):\n    print('noise')\n    return (p.argmax(1) == y).sum()")
-    done = subprocess.run([*COMMAND, half], capture_output=True, text=True, check=True)
+    done = call("grade", half)
     assert "This counts the right answers" in done.stdout
     assert done.stdout.endswith("0 of 2 points\n")
-    found = json.loads(subprocess.run([*COMMAND, half, "--json"], capture_output=True, text=True, check=True).stdout)
+    found = json.loads(call("grade", half, "--json").stdout)
     assert [e["status"] for e in found["exercises"]] == ["failed", "not started"]
     assert (found["points"], found["of"]) == (0, 2)
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), tmp_path / "other.ipynb")
     for path, message in ((tmp_path / "other.ipynb", "no exercise of this package"), (Path(__file__), "NotJSONError")):
-        refused = subprocess.run([*COMMAND, path], capture_output=True, text=True, check=False)
+        refused = call("grade", path)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert message in refused.stderr
 

@@ -15,7 +15,7 @@ import activekd_lab
 ROOT = Path(activekd_lab.__file__).parent
 
 BASE = {"errors", "config", "rng", "results"}
-DATA = BASE | {"data"}
+DATA = BASE | {"data", "progress"}
 TABLE: dict[str, set[str]] = {
     "errors": set(),
     "_version": set(),
@@ -27,8 +27,9 @@ TABLE: dict[str, set[str]] = {
     "stats": {"errors"},
     "comparison": {"errors", "results", "stats", "variants"},
     "reference": set(),
+    "progress": set(),
     "tables": {"comparison", "errors", "reference", "results", "stats", "variants"},
-    "data": BASE,  # pool.py keeps its ledger in results.Label
+    "data": BASE | {"progress"},  # pool.py keeps its ledger in results.Label
     "teacher": DATA,
     "fewshot": DATA | {"teacher"},
     "backbones": {"errors"},
@@ -61,7 +62,7 @@ TABLE: dict[str, set[str]] = {
     "workers": {"errors", "job", "notebooks"},
     "cluster": {"errors", "workers"},
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
-    "pools": {"results", "data", "plots", "variants"},
+    "pools": {"errors", "results", "data", "plots", "variants"},
     "sweep_report": {"results", "plots", "pools", "grid", "sweep"},
     "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
     "plots": {"errors", "results", "stats", "variants", "comparison", "tables", "mixing", "claims"},
@@ -83,14 +84,15 @@ TABLE: dict[str, set[str]] = {
     "lab": {"errors"},
     "doctor": {"errors", "data", "teacher", "backbones"},
     "pretrain": DATA | {"teacher"},
-    "cli_output": set(),
+    "cli_output": {"progress"},
     "cli_flags": {"errors", "config"},
     "shift": {"errors", "data", "checkpoint"},
     "cli_data": {"cli_output", "data", "checkpoint", "shift"},
     "cli_grade": {"cli_flags", "cli_output", "errors", "grading"},
     "cli_compare": {"cli_output", "errors", "results", "tables", "plots"},
-    "cli_label": {"cli_output", "errors", "labeling"},
+    "cli_label": {"cli_flags", "cli_output", "config", "errors", "labeling"},
     "cli": {
+        "progress",
         "pools",
         "cli_compare",
         "cli_flags",

@@ -17,6 +17,7 @@ from activekd_lab.data import load_task
 from activekd_lab.data.folder import FolderTask
 from activekd_lab.errors import PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.labeling import LabelSession, label_folder, simulate
+from activekd_lab.teacher import BUNDLED
 
 FAST = RunConfig(steps=3, batch_labeled=8, batch_unlabeled=8, device="cpu")
 NAMES = ["red", "grün"]
@@ -34,7 +35,7 @@ def photos(tmp_path):
 
 
 def open_session(photos, **options):
-    return label_folder(photos, NAMES, config=FAST, **{"batch": 4} | options)
+    return label_folder(photos, NAMES, **{"batch": 4, "config": FAST} | options)
 
 
 def truth(session, current):
@@ -185,10 +186,72 @@ def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):
     assert state["batch"] == 1
 
 
-@pytest.mark.parametrize("line", ["40,99.png,red,1", "3,03.png,violet,1"])
-def test_answers_for_ids_outside_the_pool_or_no_class_are_refused(photos, line):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("40,99.png,red,1", r"answers\.csv has 1 answers for images that are not in 'photos'.*: 99\.png; put"),
+        ("3,03.png,violet,1", r"answers\.csv has the answer 'violet' for 03\.png"),
+    ],
+)
+def test_answers_for_images_that_are_gone_or_no_class_are_refused(photos, line, message):
     open_session(photos).answer("red")
     table = photos / ".labels" / "answers.csv"
     table.write_text(table.read_text("utf-8") + line + "\n", "utf-8")
-    with pytest.raises(RunFolderError, match=r"answers\.csv has the answer .* ids lie in 0 … 39"):
+    with pytest.raises(RunFolderError, match=message):
         open_session(photos)
+
+
+def test_new_photos_join_the_pool_and_answers_stay_with_their_files(photos):
+    session = open_session(photos)
+    given = {}
+    for _ in range(5):
+        given[session.path(session.current).name] = truth(session, session.current)
+        session.answer(truth(session, session.current))
+    asked = session.path(session.current)
+    Image.new("RGB", (20, 24), (90, 90, 90)).save(photos / "000.png")  # the first by name: every id moves
+    session = open_session(photos)
+    assert {session.path(i).name: y for i, y in session.labels.items()} == given
+    assert session.path(session.current) == asked
+    assert session.progress.remaining == 36
+    session.answer(0)
+    (photos / next(iter(given))).unlink()
+    with pytest.raises(RunFolderError, match=f"1 answers for images .*: {next(iter(given))};"):
+        open_session(photos)
+
+
+def test_a_session_of_an_older_version_continues(photos):
+    """It knew images by a hash of all of them, and the batch at hand by ids."""
+    open_session(photos).answer("red")
+    path = photos / ".labels" / "session.json"
+    state = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(state | {"identity": state["identity"] | {"images": "0123"}, "queue": [1, 2]}), "utf-8")
+    session = open_session(photos)
+    assert list(session.labels.values()) == [0]
+    assert session.current not in session.labels
+
+
+def test_a_student_of_other_settings_is_refused_by_name(photos):
+    session = open_session(photos)
+    for _ in range(2):
+        session.answer(truth(session, session.current))
+    session.train()
+    with pytest.raises(RunFolderError, match=r"trained with image_size=64 \(here 32\); give the same"):
+        open_session(photos, config=FAST.with_(image_size=32))
+
+
+def test_photos_are_kept_as_large_as_the_student_looks(photos):
+    assert open_session(photos).image(0).shape == (3, 128, 128)
+    assert open_session(photos, config=FAST.with_(image_size=160)).image(0).shape == (3, 160, 160)
+
+
+def test_the_terminal_takes_teacher_backbone_and_size(photos):
+    model = ["--teacher", f"local-dir:{BUNDLED}", "--backbone", "small_cnn", "--image-size", "32", "--steps", "2"]
+    command = ["label", str(photos), "--classes", ",".join(NAMES), "--device", "cpu", *model]
+    done = CliRunner().invoke(app, command, input="1\n2\nt\nq\n")
+    assert done.exit_code == 0, done.output
+    assert "trained on 2 labels" in done.output
+    assert f"config=akd.RunConfig(**{{'teacher': 'local-dir:{BUNDLED}', 'backbone': 'small_cnn'" in done.output
+    card = json.loads((photos / ".labels" / "student" / "student.json").read_text("utf-8"))["student"]
+    assert (card["backbone"], card["image_size"]) == ("small_cnn", 32)
+    wrong = CliRunner().invoke(app, ["label", str(photos), "--teacher", "RN50/opnai"])
+    assert "nearest first: RN50/openai" in str(wrong.exception)

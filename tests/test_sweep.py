@@ -99,18 +99,30 @@ def test_a_failing_job_and_one_of_a_missing_data_set_do_not_stop_the_rest(tmp_pa
 
 def test_a_job_that_takes_too_long_is_ended_and_tried_again_as_often_as_asked(tmp_path, tiny_study):
     found = tiny_study(tmp_path, seeds="[0]", steps=10**6)
-    (outcome,) = sweep.run_sweep(found, tmp_path / "out", workers=1, timeout=20, retries=0).ran
-    assert (outcome.status, outcome.tries, outcome.error) == ("failed", 1, "it took longer than 20 s")
+    (outcome,) = sweep.run_sweep(found, tmp_path / "out", workers=1, timeout=8, retries=0).ran
+    assert (outcome.status, outcome.tries, outcome.error) == ("failed", 1, "it took longer than 8 s")
 
 
-COMMAND = [sys.executable, "-m", "activekd_lab.cli", "sweep"]
+# A shell starts what runs in the background deaf to Ctrl-C, and that is inherited.
+LISTEN = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+COMMAND = [sys.executable, "-c", LISTEN + "runpy.run_module('activekd_lab.cli', run_name='__main__')", "sweep"]
 
 
-def start(folder, out, *options):
-    return subprocess.Popen(
-        [*COMMAND, str(folder / "tiny.yaml"), "--out", str(out), "--notebooks", str(NOTEBOOKS), *options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def start():
+    """Return a function that starts a sweep in a process; a test that fails leaves none behind."""
+    started = []
+
+    def run(folder, out):
+        command = [*COMMAND, str(folder / "tiny.yaml"), "--out", str(out), "--notebooks", str(NOTEBOOKS)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, **pipes))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(condition, seconds=120):
@@ -126,7 +138,7 @@ def children(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def test_a_killed_sweep_continues_finds_the_same_and_runs_nothing_twice(done, tmp_path, tiny_study):
+def test_a_killed_sweep_continues_finds_the_same_and_runs_nothing_twice(done, start, tmp_path, tiny_study):
     found, reference, *_ = done
     tiny_study(tmp_path)
     out = tmp_path / "out"
@@ -143,8 +155,8 @@ def test_a_killed_sweep_continues_finds_the_same_and_runs_nothing_twice(done, tm
     assert table(found, out) == table(found, reference)
 
 
-def test_a_killed_server_costs_one_try(tmp_path, tiny_study):
-    found, out = tiny_study(tmp_path, seeds="[0]", steps=3000), tmp_path / "out"
+def test_a_killed_server_costs_one_try(start, tmp_path, tiny_study):
+    found, out = tiny_study(tmp_path, seeds="[0]", steps=1000), tmp_path / "out"
     process = start(tmp_path, out)
     wait_for(lambda: list(out.glob("jobs/*/runs/*/config.json")))
     servers = [p for p in children(process) if p.parent().pid == process.pid and "activekd_lab.job" in p.cmdline()]
@@ -155,7 +167,7 @@ def test_a_killed_server_costs_one_try(tmp_path, tiny_study):
     assert sweep.is_done(out, found.jobs[0])
 
 
-def test_ctrl_c_stops_the_jobs_and_says_how_to_continue(tmp_path, tiny_study):
+def test_ctrl_c_stops_the_jobs_and_says_how_to_continue(start, tmp_path, tiny_study):
     found, out = tiny_study(tmp_path, seeds="[0]", steps=10**6), tmp_path / "out"
     process = start(tmp_path, out)
     wait_for(lambda: list(out.glob("jobs/*/runs/*/config.json")))

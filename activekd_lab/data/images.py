@@ -18,6 +18,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from activekd_lab.data.cache import cached_rows
 from activekd_lab.errors import DataError
+from activekd_lab.progress import watcher
 
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"]
@@ -101,7 +102,7 @@ def decode_files(
         size: side of the square that is kept, pixels.
         about: what `activekd-lab cache` shows.
         unreadable: "raise" refuses bad files, all named; "skip" leaves them out and warns with the same text.
-        progress: called with (done, total).
+        progress: called with (done, total); without it, what `progress.watched` set.
 
     Raises:
         DataError: files that are missing or are no readable images, each with its reason.
@@ -113,7 +114,8 @@ def decode_files(
             rows = list(pool.map(lambda i: _row(files[i], size), ids))
             return torch.stack(rows) if rows else torch.empty(0, 3, size, size, dtype=torch.uint8)
 
-        rows = cached_rows("decoded", key, len(files), compute, chunk=_CHUNK, about=about, progress=progress)
+        count = progress or watcher()
+        rows = cached_rows("decoded", key, len(files), compute, chunk=_CHUNK, about=about, progress=count)
 
     def is_black(ids: range) -> Tensor:
         return rows[ids.start : ids.stop].flatten(1).amax(1) == 0

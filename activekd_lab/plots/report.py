@@ -36,7 +36,7 @@ CURVES = 12
 """Groups that one figure can still show."""
 _NO_PREDICTIONS = "No probability map: the runs kept no predictions (save_predictions=True keeps them)."
 _LEFT_OUT = "Maps and picked images are of the {} best of {} variants."
-_NO_IMAGES = "No pictures: the report was made without the task's images."
+_NO_IMAGES = "the report was made without the task's images."
 
 
 class Pool(NamedTuple):
@@ -55,7 +55,7 @@ def write_report(
     results: Sequence[RunResult],
     path: str | Path,
     *,
-    pools: Mapping[str, Pool] | None = None,
+    pools: Mapping[str, Pool | str] | None = None,
     title: str = "ActiveKD report",
     note: str = "",
 ) -> Path:
@@ -64,8 +64,8 @@ def write_report(
     Args:
         results: runs of one or more tasks; those that differ only by seed are averaged.
         path: the HTML file; its folder is made if needed.
-        pools: images and labels by data set (`variants.datasets`); one without them gets no pictures, and the page
-            says so.
+        pools: images and labels by data set (`variants.datasets`), or a sentence that says why there are none. One
+            without them gets no pictures, and the page says why.
         title: the page's heading.
         note: the line below it.
 
@@ -105,7 +105,8 @@ def _anchor(task: str) -> str:
     return re.sub(r"[^\w-]+", "-", task)
 
 
-def _section(task: str, runs: Sequence[RunResult], pool: Pool | None) -> str:
+def _section(task: str, runs: Sequence[RunResult], found: Pool | str | None) -> str:
+    pool, why = (found, "") if isinstance(found, Pool) else (None, f"No pictures: {found or _NO_IMAGES}")
     table, key = table_data(runs), _anchor(task)
     groups, best_first = group_runs(runs), [row.curve.name for row in table.rows]
     shown = {name: run for name in best_first[:PICTURED] if (run := _with_predictions(groups[name]))}
@@ -117,7 +118,9 @@ def _section(task: str, runs: Sequence[RunResult], pool: Pool | None) -> str:
             _block(f"{key}-coverage", {name: coverage(part) for name, part in _legible(groups).items()}),
             f'<p class="muted">{_LEFT_OUT.format(PICTURED, len(groups))}</p>' if len(groups) > PICTURED else "",
             _maps(key, shown, pool),
-            _galleries(key, shown, pool),
+            _galleries(key, shown, pool)
+            if pool
+            else f'<p class="muted">No pictures: {html.escape(why, quote=False)}</p>',
             "</section>",
         ]
     )
@@ -155,9 +158,7 @@ def _maps(key: str, shown: Mapping[str, RunResult], pool: Pool | None) -> str:
     return sheets + _block(f"{key}-map", figs, sheet_id=f"{key}-sheet" if pool else "")
 
 
-def _galleries(key: str, shown: Mapping[str, RunResult], pool: Pool | None) -> str:
-    if pool is None:
-        return f'<p class="muted">{_NO_IMAGES}</p>'
+def _galleries(key: str, shown: Mapping[str, RunResult], pool: Pool) -> str:
     picking = {name: run for name, run in shown.items() if any(record.picks for record in run.records)}
     return (
         _block(f"{key}-picks", {n: pick_gallery(r, pool.images, pool.labels) for n, r in picking.items()})

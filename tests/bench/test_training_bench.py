@@ -1,11 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from activekd_lab.bench import students
 from activekd_lab.bench.training import SIDES, PlainInputs, _prepared, speed
+from activekd_lab.data import Split, load_task
 
 
-def test_speed_has_a_row_a_way_and_ratios_to_the_first():
+@pytest.fixture
+def few_digits(monkeypatch):
+    """A tenth of the pool: some sides let the teacher see each image many times."""
+    task = load_task("digits")
+    few = replace(task, train=Split("train", task.train.images[:150], task.train.labels[:150]))
+    monkeypatch.setattr("activekd_lab.prepare._load_task", lambda name, options: few)
+
+
+def test_speed_has_a_row_a_way_and_ratios_to_the_first(few_digits):
     table = speed(steps=1)
     assert [row[0] for row in table.rows] == list(SIDES)
     assert table.rows[0][2] == "1.0×"

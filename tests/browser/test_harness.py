@@ -48,8 +48,10 @@ def test_warnings_of_a_cell_are_kept(open_notebook):
 
 def test_errors_of_a_page_and_its_requests_are_kept(open_page, tmp_path):
     page = tmp_path / "page.html"
-    page.write_text("<script>console.error('loud'); fetch('http://far.invalid/x').catch(() => 0)</script>")
+    page.write_text(
+        "<script>console.error('loud'); fetch('http://far.invalid/x').catch(() => { window.over = 1 })</script>"
+    )
     tab = open_page(page.as_uri())
-    tab.page.wait_for_timeout(300)
+    tab.page.wait_for_function("() => window.over")
     assert any("loud" in error for error in tab.errors)
     assert tab.outside == ["http://far.invalid/x"]

@@ -21,7 +21,7 @@ def drawn(cell, points):
     path = ".scatterlayer .points path"
     cell.page.wait_for_function(
         "([cell, path, n]) => cell.querySelectorAll(path).length === n",
-        arg=[cell.element_handle(), path, points], timeout=30_000,
+        arg=[cell.element_handle(), path, points],
     )  # fmt: skip
 
 

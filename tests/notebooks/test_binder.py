@@ -25,4 +25,4 @@ def test_every_dependency_is_in_the_environment_with_its_bound():
 
 
 def test_scripts_are_executable():
-    assert all((ROOT / path).stat().st_mode & 0o100 for path in ("binder/postBuild", ".ci/run"))
+    assert all((ROOT / path).stat().st_mode & 0o100 for path in ("binder/postBuild", ".ci/run", ".ci/notebook"))
