@@ -183,7 +183,8 @@ def fit(
         Cancelled: `cancel` said so.
     """
     check_share(plan.batch_labeled, "batch_labeled", accelerator)
-    check_share(plan.batch_unlabeled, "batch_unlabeled", accelerator)
+    if plan.distill:
+        check_share(plan.batch_unlabeled, "batch_unlabeled", accelerator)
     label_of = torch.full((int(labeled_ids.max()) + 1,), -1, dtype=torch.int64)
     label_of[labeled_ids] = labels
     labeled = _Cycle(labeled_ids, plan.batch_labeled, generator)
