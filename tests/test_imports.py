@@ -63,7 +63,7 @@ TABLE: dict[str, set[str]] = {
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
     "pools": {"results", "data", "plots", "variants"},
     "sweep_report": {"results", "plots", "pools", "grid", "sweep"},
-    "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
+    "cli_sweep": {"cli_flags", "cli_output", "errors", "grid", "sweep", "sweep_report", "cluster"},
     "plots": {"errors", "results", "stats", "variants", "comparison", "tables", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
     "widgets.runner": {
