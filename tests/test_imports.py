@@ -55,7 +55,7 @@ TABLE: dict[str, set[str]] = {
     | {"training_options"},
     "label_files": DATA,
     "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
-    "parallel": {"errors", "config", "results", "loop"},
+    "parallel": {"errors", "config", "results", "loop", "workers"},
     "job": {"config", "results", "prepare", "notebooks"},  # what the processes of a sweep do
     "grid": {"errors", "config", "lab", "notebooks", "selectors", "loop", "prepare", "_version"},
     "workers": {"errors", "job", "notebooks"},
