@@ -44,6 +44,10 @@ def compare(
     from activekd_lab.tables import csv_text, round_tables
 
     results = [load_run(folder) for folder in find_runs(runs)]
+    known = sorted({str(result.config["task"]) for result in results})
+    for name in task or ():
+        if name not in known:
+            raise UnknownNameError("task in these runs", name, known)
     results = [result for result in results if not task or result.config["task"] in task]
     tables = make_tables(results, **how, against=_against(against, results))
     if per_round:

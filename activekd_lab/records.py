@@ -108,7 +108,7 @@ class RunResult:
 
     @property
     def mean_accuracy(self) -> float:
-        """Mean accuracy over the rounds, a fraction: the area under the learning curve, divided by its length."""
+        """Mean accuracy over the rounds, a fraction. Each round counts once; `stats.area` weighs it by its labels."""
         return float(np.mean([r.accuracy for r in self.records]))
 
     def frame(self) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def test_every_format_is_written(name, expected, runs, tmp_path):
         (["--format", "csv", "--per-round"], "--against and --per-round have no effect"),
         (["--against", "random"], "--against expected setting=value"),
         (["--against", "selector=randm"], "Unknown selector 'randm'. Known, nearest first: random"),
-        (["--task", "digits"], "at least one finished run, but got 0"),
+        (["--task", "tyo"], "Unknown task in these runs 'tyo'. Known, nearest first: toy"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, message, runs):
