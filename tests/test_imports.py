@@ -35,7 +35,7 @@ TABLE: dict[str, set[str]] = {
     "student": {"errors", "config", "backbones"},
     "losses": {"errors", "config", "student"},
     "mixing": {"errors"},
-    "claims": {"errors", "results", "stats"},
+    "claims": {"comparison", "errors", "results", "stats", "variants"},
     "checkpoint": {"errors", "student", "data"},
     "export": {"errors", "student", "checkpoint"},
     "gradients": {"losses", "student"},
