@@ -40,10 +40,10 @@ TABLE: dict[str, set[str]] = {
     "export": {"errors", "student", "checkpoint"},
     "gradients": {"losses", "student"},
     "training_options": {"errors"},
-    "training": DATA | {"teacher", "student", "losses", "training_options"},
+    "training": DATA | {"teacher", "fewshot", "student", "losses", "training_options"},
     "selectors": {"errors", "rng"},
     "geometry": {"errors", "rng"},
-    "bias": {"errors", "rng"},
+    "bias": {"errors", "rng", "stats"},
     "bench": DATA
     | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "rounds", "widgets"}
     | {"student", "prepare", "gradients", "claims", "mixing"},
