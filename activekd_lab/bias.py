@@ -20,6 +20,7 @@ from torch import Tensor
 
 from activekd_lab.errors import NonFiniteError, SettingError
 from activekd_lab.rng import derive_seed
+from activekd_lab.stats import Calibration, reliability
 
 _SILHOUETTE_SAMPLE = 1500
 
@@ -160,51 +161,14 @@ def confusion_groups(clusters: Clusters, class_names: Sequence[str], *, share: f
     return sorted(groups, key=lambda group: -group.mass)
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Reliability of probabilities, M bins of equal width over the top-1 confidence (arXiv:1706.04599).
-
-    Attributes:
-        ece: expected calibration error, Σ_m share_m · |accuracy_m − confidence_m|, a fraction.
-        edges: (M + 1,) bin edges in [0, 1].
-        counts: (M,) images a bin.
-        confidence, accuracy: (M,) means in a bin, NaN where it is empty.
-    """
-
-    ece: float
-    edges: Tensor
-    counts: Tensor
-    confidence: Tensor
-    accuracy: Tensor
-
-
 def calibration(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Calibration:
-    """Measure how far top-1 confidence is from accuracy.
-
-    Args:
-        probabilities: (N, C), rows that sum to 1.
-        labels: (N,) int64.
-        bins: M.
+    """Measure how far the top-1 confidence of (N, C) probabilities is from accuracy on (N,) labels.
 
     Raises:
         SettingError: no bins, or labels that do not fit.
         NonFiniteError: a probability is NaN or infinite.
     """
-    if bins < 1 or len(labels) != len(probabilities):
-        raise SettingError(
-            f"calibration needs bins ≥ 1 and a label a row, but got {bins} bins, {len(labels)} labels and "
-            f"{len(probabilities)} rows."
-        )
-    _points(probabilities)
-    confidence, predicted = probabilities.double().max(1)
-    correct = (predicted == labels).double()
-    index = (confidence * bins).ceil().long().clamp(1, bins) - 1  # bin m is (m/M, (m+1)/M]
-    counts = index.bincount(minlength=bins)
-    sums = torch.zeros(2, bins, dtype=torch.float64)
-    sums[0].index_add_(0, index, confidence)
-    sums[1].index_add_(0, index, correct)
-    ece = float((sums[0] - sums[1]).abs().sum() / len(labels))
-    return Calibration(ece, torch.linspace(0, 1, bins + 1), counts, sums[0] / counts, sums[1] / counts)
+    return reliability(_points(probabilities), labels.cpu().numpy(), bins=bins)
 
 
 def _points(points: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:

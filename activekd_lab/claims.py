@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from activekd_lab.comparison import OF_THE_TEACHER
 from activekd_lab.errors import SettingError, UnknownNameError
 from activekd_lab.results import RunResult
 from activekd_lab.stats import mean_interval
+from activekd_lab.variants import datasets, varied_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,6 +220,10 @@ def _text(evidence: Evidence) -> str:
     return f"{evidence.setting}: {evidence.estimate:.2g} ({ends})"
 
 
+_COMPARED = ("selector", "selector_options", "method", "few_shot")
+_Place = tuple[tuple[str, str], ...]  # a setting: its data set, then each key with its value in words
+
+
 class _Curves(NamedTuple):
     """One setting's runs under DHO: seeds that every selector ran, and accuracies in points."""
 
@@ -234,17 +240,22 @@ class _Curves(NamedTuple):
 def from_runs(results: Sequence[RunResult]) -> list[Evidence]:
     """Return what stored runs say about distillation and about PCoreSet, a piece of evidence a setting.
 
-    A setting is a task and a teacher mode (`few_shot`); only seeds that every selector has run count.
+    A setting is a data set, a teacher mode (`few_shot`) and whatever else differs between the runs of a data set beside
+    selector and seed; only seeds that every selector has run count.
 
     Raises:
-        SettingError: no two runs of a setting share a seed.
+        SettingError: no two runs of a setting share a seed, or two different ones share selector and seed too.
     """
-    distilled = _settings([run for run in results if run.config["method"] == "dho"])
-    alone = {curves.setting.partition(",")[0]: curves for curves in _settings([r for r in results if _alone(r)])}
+    used = [run for run in results if run.config["method"] in ("dho", "ce")]
+    keys = ("few_shot", *(key for key in varied_keys(used) if key not in _COMPARED))
+    named = list(zip(datasets(used), used, strict=True))
+    distilled = _settings([(name, run) for name, run in named if run.config["method"] == "dho"], keys)
+    rest = [key for key in keys if key not in OF_THE_TEACHER]
+    alone = _settings([(name, run) for name, run in named if run.config["method"] == "ce"], rest)
     found = []
-    for curves in distilled:
+    for place, curves in distilled.items():
         found += _about_pcoreset(curves)
-        baseline = alone.get(curves.setting.partition(",")[0])
+        baseline = alone.get(tuple(pair for pair in place if pair[0] not in OF_THE_TEACHER))
         if baseline:
             found += _about_distillation(curves, baseline)
     if not found:
@@ -254,24 +265,34 @@ def from_runs(results: Sequence[RunResult]) -> list[Evidence]:
     return found
 
 
-def _alone(run: RunResult) -> bool:
-    return bool(run.config["method"] == "ce")
-
-
-def _settings(results: Sequence[RunResult]) -> list[_Curves]:
-    groups: dict[str, dict[str, dict[int, list[float]]]] = {}
-    for run in results:
-        setting = f"{run.config['task']}, {str(run.config['few_shot']).replace('none', 'zero-shot')}"
-        by_seed = groups.setdefault(setting, {}).setdefault(str(run.config["selector"]), {})
-        by_seed[int(run.config["seed"])] = [100 * record.accuracy for record in run.records]
-    found = []
-    for setting, selectors in groups.items():
+def _settings(named: Iterable[tuple[str, RunResult]], keys: Sequence[str]) -> dict[_Place, _Curves]:
+    """Return the curves of runs, given with their data sets, by setting: a data set and a value for each key."""
+    groups: dict[_Place, dict[str, dict[int, list[float]]]] = {}
+    for dataset, run in named:
+        place = (("dataset", dataset), *((key, _words(key, run.config.get(key))) for key in keys))
+        by_seed = groups.setdefault(place, {}).setdefault(str(run.config["selector"]), {})
+        seed, accuracy = int(run.config["seed"]), [100 * record.accuracy for record in run.records]
+        if by_seed.setdefault(seed, accuracy) != accuracy:
+            raise SettingError(
+                f"results hold two runs of {run.config['selector']} on {_text_of(place)} with seed {seed}; leave one "
+                "out."
+            )
+    found = {}
+    for place, selectors in groups.items():
         seeds = tuple(sorted(set.intersection(*(set(runs) for runs in selectors.values()))))
         rounds = min((len(runs[s]) for runs in selectors.values() for s in seeds), default=0)
         if rounds:
             table = {name: np.array([runs[s][:rounds] for s in seeds]) for name, runs in selectors.items()}
-            found.append(_Curves(setting, seeds, table))
+            found[place] = _Curves(_text_of(place), seeds, table)
     return found
+
+
+def _words(key: str, value: object) -> str:
+    return str(value).replace("none", "zero-shot") if key == "few_shot" else f"{key}={value}"
+
+
+def _text_of(place: _Place) -> str:
+    return ", ".join(words for _, words in place)
 
 
 def _about_pcoreset(curves: _Curves) -> list[Evidence]:

@@ -286,7 +286,7 @@ def bench_students(
 
 @app.command()
 def lab(
-    folder: Annotated[Path, typer.Option(help="where the notebooks are, or are to be copied")] = Path("notebooks"),
+    folder: Annotated[Path, typer.Option(help="the notebooks, outside a checkout")] = Path("notebooks"),
     arguments: Annotated[list[str] | None, typer.Argument(help="passed on to jupyter lab, after --")] = None,
 ) -> None:
     """Open JupyterLab on the notebooks."""

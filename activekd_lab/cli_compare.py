@@ -24,7 +24,9 @@ def compare(
     labels: Annotated[int | None, typer.Option(help="instead: accuracy at this many labels, interpolated")] = None,
     round_: Annotated[int | None, typer.Option("--round", min=0, help="instead: accuracy after this round")] = None,
     per_round: Annotated[bool, typer.Option("--per-round", help="also a table for every round")] = False,
-    against: Annotated[str, typer.Option(help="paired differences from runs with this setting")] = "selector=random",
+    against: Annotated[
+        str | None, typer.Option(help="paired differences from runs with this setting [default: selector=random]")
+    ] = None,
     task: Annotated[list[str] | None, typer.Option(help="only this task (repeatable)")] = None,
     format_: Annotated[str, typer.Option("--format", help=", ".join(FORMATS))] = "text",
     out: Annotated[Path | None, typer.Option(help="write there instead of printing")] = None,
@@ -32,12 +34,20 @@ def compare(
     """Compare runs: means over seeds, paired differences, ranks, published figures, and how the runs were made."""
     if format_ not in FORMATS:
         raise UnknownNameError("format", format_, FORMATS)
+    if format_ == "csv" and (against or per_round):
+        raise SettingError(
+            "--format csv is one row a run, so --against and --per-round have no effect; leave them out."
+        )
     how = _measure(measure, labels, round_)
     from activekd_lab.results import find_runs, load_run
     from activekd_lab.tables import compare as make_tables
     from activekd_lab.tables import csv_text, round_tables
 
     results = [load_run(folder) for folder in find_runs(runs)]
+    known = sorted({str(result.config["task"]) for result in results})
+    for name in task or ():
+        if name not in known:
+            raise UnknownNameError("task in these runs", name, known)
     results = [result for result in results if not task or result.config["task"] in task]
     tables = make_tables(results, **how, against=_against(against, results))
     if per_round:
@@ -60,13 +70,14 @@ def _measure(measure: str, labels: int | None, round_index: int | None) -> dict[
     return {"measure": next(iter(given), measure), "at": next(iter(given.values()), None)}
 
 
-def _against(text: str, results: list[RunResult]) -> dict[str, Any] | None:
-    """Read setting=value; the default is dropped where nothing was run with it."""
+def _against(text: str | None, results: list[RunResult]) -> dict[str, Any] | None:
+    """Read setting=value; the default is selector=random where something was run with it."""
+    if text is None:
+        known = any(result.config["selector"] == "random" for result in results)
+        return {"selector": "random"} if known else None
     key, equals, value = text.partition("=")
     if not equals:
         raise SettingError(f"--against expected setting=value, such as method=ce, but got {text!r}.")
-    if text == "selector=random" and not any(result.config["selector"] == "random" for result in results):
-        return None
     try:
         return {key: json.loads(value)}
     except ValueError:

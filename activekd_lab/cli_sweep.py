@@ -10,6 +10,7 @@ import typer
 
 from activekd_lab.cli_flags import JSON
 from activekd_lab.cli_output import Reporter
+from activekd_lab.errors import SettingError
 
 Out = Annotated[Path, typer.Option(help="folder of jobs and report; an interrupted sweep continues there")]
 Profile = Annotated[str, typer.Option(help="smoke, quick or paper")]
@@ -74,6 +75,9 @@ def _run(
 ) -> None:
     from activekd_lab.sweep import run_sweep
 
+    scheduler, cluster, gpu = dask
+    if gpu and scheduler is None and cluster is None:
+        raise SettingError("--gpu has no effect without Dask's workers; add --scheduler or --cluster, or leave it out.")
     if dry_run:
         _say_cost(study, out, workers, json_)
         return

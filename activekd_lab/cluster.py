@@ -6,17 +6,18 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from activekd_lab.errors import MissingExtraError, SettingError, UnknownNameError
-from activekd_lab.workers import Order, Outcome, do
+from activekd_lab.errors import ConnectionLostError, MissingExtraError, SettingError, UnknownNameError
+from activekd_lab.workers import Order, Outcome, do, share_of_cores
 
 CLUSTERS = ("slurm",)
-_LOSSES = 5  # workers that may die under a job before Dask gives it up
+_LOSSES = 5  # workers that may die under a job before Dask gives it up, where the scheduler is ours
 
 
 class DaskPool:
     """Orders done by the workers of a Dask cluster, which must see the sweep's folder at the same path.
 
-    A job of a worker that is lost goes to another one; finished jobs stay.
+    A job of a worker that is lost goes to another one, as often as the scheduler's `allowed-failures` says: 5 or more
+    where a queue starts it, Dask's configuration otherwise. Finished jobs stay.
 
     Args:
         scheduler: address of a running scheduler, such as "tcp://node1:8786".
@@ -44,24 +45,38 @@ class DaskPool:
         self._resources = {"GPU": 1} if gpu else {}
 
     def do(self, orders: Sequence[Order]) -> Iterator[Outcome]:
-        """Yield outcomes as they come; a job that Dask gives up is a failed one."""
+        """Yield outcomes as they come; a job that Dask gives up is a failed one.
+
+        Raises:
+            ConnectionLostError: the scheduler does not answer any more.
+        """
         distributed = _extra("distributed")
-        futures = {
-            self._client.submit(do, order, pure=False, retries=_LOSSES, resources=self._resources): order
-            for order in orders
-        }
-        for future in distributed.as_completed(futures):
-            if future.status == "finished":
-                yield Outcome(*future.result())
-            else:
-                error = str(future.exception()).splitlines()
-                yield Outcome(order_name(futures[future]), "failed", 0.0, 1, error[0] if error else "lost")
+        try:
+            futures = {
+                self._client.submit(_do_there, order, pure=False, resources=self._resources): order for order in orders
+            }
+            for future in distributed.as_completed(futures):
+                if future.status == "finished":
+                    yield Outcome(*future.result())
+                else:
+                    error = str(future.exception()).splitlines()
+                    yield Outcome(order_name(futures[future]), "failed", 0.0, 1, error[0] if error else "lost")
+        except OSError as error:
+            raise ConnectionLostError(
+                f"The Dask scheduler does not answer any more ({error}); finished jobs stay: run the command again."
+            ) from error
 
     def close(self) -> None:
         """Leave a running scheduler as it was; end the workers that we started."""
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def _do_there(order: Order) -> Outcome:
+    """Do one order in a Dask worker, with its machine's cores shared by the jobs that it does at once."""
+    at_once = _extra("distributed").get_worker().state.nthreads
+    return do(order._replace(threads=share_of_cores(at_once)))
 
 
 def order_name(order: Order) -> str:
@@ -79,9 +94,13 @@ def _extra(package: str) -> Any:
 def _queue(cluster: str, workers: int) -> Any:
     if cluster not in CLUSTERS:
         raise UnknownNameError("cluster", cluster, CLUSTERS)
-    jobqueue = _extra("dask_jobqueue")
+    jobqueue, config = _extra("dask_jobqueue"), _extra("dask.config")
+    key = (
+        "distributed.scheduler.allowed-failures"  # read where the scheduler starts; a task's retries are of its errors
+    )
     try:
-        found = jobqueue.SLURMCluster()
+        with config.set({key: max(_LOSSES, config.get(key))}):
+            found = jobqueue.SLURMCluster()
     except (TypeError, ValueError) as error:
         raise SettingError(
             f"dask-jobqueue cannot start a {cluster} cluster: {' '.join(str(error).split())} Set cores and memory in "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Measure = Literal["area", "final", "labels", "round"]
-_OF_THE_TEACHER = ("few_shot", "protocol", "teacher_views", "temperature", "ce_share", "ce_weight", "kd_temperature")
+OF_THE_TEACHER = ("few_shot", "protocol", "teacher_views", "temperature", "ce_share", "ce_weight", "kd_temperature")
 """Settings that mean nothing to a run on labels only, so that it is the counterpart of runs with any of them."""
 
 
@@ -212,7 +212,7 @@ def _single(against: Mapping[str, Any]) -> tuple[str, Any]:
 
 def _counterpart(own: Mapping[str, Any], other: Mapping[str, Any], key: str, value: Any) -> bool:
     """Return whether `other` has `key` at `value` where `own` has not, and agrees in all else that matters."""
-    skipped = {key, *(_OF_THE_TEACHER if "ce" in (own.get("method"), other.get("method")) else ())}
+    skipped = {key, *(OF_THE_TEACHER if "ce" in (own.get("method"), other.get("method")) else ())}
     agrees = all(own[k] == other[k] for k in own if k not in skipped)
     return bool(agrees and other[key] == value and own[key] != value)
 

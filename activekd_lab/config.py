@@ -107,6 +107,8 @@ class RunConfig(BaseModel):
                 raise ValueError(
                     f"{field} has no effect with method={self.method!r}; it belongs to {', '.join(used_by)}"
                 )
+        if self.freeze_backbone is False and self._differs("projection_dim"):  # "auto" comes here again, resolved
+            raise ValueError("projection_dim has no effect with freeze_backbone=False, which needs no projection")
         fixed = [name for name in ("ce_weight", "kd_temperature") if self._differs(name)]
         if self.validation_labels and fixed:
             raise ValueError(f"{fixed[0]} has no effect with validation_labels, which tune it; leave one of them out")

@@ -43,6 +43,10 @@ class RunFolderError(ActiveKDError, OSError):
     """A run folder that cannot be written, or that another configuration or version wrote."""
 
 
+class ConnectionLostError(ActiveKDError, ConnectionError):
+    """A Dask scheduler that stopped answering."""
+
+
 class NonFiniteError(ActiveKDError, ArithmeticError):
     """A loss, probability or score that is NaN or infinite."""
 

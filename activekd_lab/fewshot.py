@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,6 @@ from torch.nn import functional as F
 
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError, UnknownNameError
 from activekd_lab.teacher import TeacherHead, ZeroShotHead
-
-FewShotName = Literal["clap", "tip_adapter", "tip_adapter_f", "linear_probe"]
 
 
 class FewShot(Protocol):

@@ -14,6 +14,7 @@ profiles:                       # optional: what a profile changes in the grid
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import itertools
 import json
@@ -35,17 +36,16 @@ TEACHER_MODES: Mapping[str, Mapping[str, str]] = {
     "zero-shot": {},
     "clap": {"few_shot": "clap"},
     "tip": {"few_shot": "tip_adapter"},
+    "tip-f": {"few_shot": "tip_adapter_f"},
+    "linear-probe": {"few_shot": "linear_probe"},
     "none": {"method": "ce"},
 }
 """What each teacher mode sets in RunConfig: distil the teacher as it is, refit to the labels, or not at all."""
 NO_SETTINGS = ("store",)
 """Parameters of the notebook that are no setting of a run."""
 _KEYS = ("title", "about", "grid", "profiles")
-_NOT_IN_A_RUN = (
-    "bench", "checks", "claims", "cli", "cluster", "compare", "demo", "doctor", "export", "grading", "gradients",
-    "grid", "job", "lab", "parallel", "plots", "pretrain", "stats", "sweep", "widgets", "workers",
-)  # fmt: skip
-"""How the names of sources begin that no run reads."""
+_STARTS = ("loop", "notebooks")
+"""The parts of the package that a job's notebook calls; what they import takes part in a run, the rest does not."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Job:
 
     @cached_property
     def name(self) -> str:
-        """The job's folder name: readable first, then a hash of parameters and code."""
-        text = json.dumps([self.code, dict(self.parameters)], sort_keys=True)
+        """The job's folder name: readable first, then a hash of code, parameters and the run that they describe."""
+        text = json.dumps([self.code, self.config.hash, dict(self.parameters)], sort_keys=True)
         mode = str(self.parameters.get("teacher_mode", "zero-shot"))
         parts = (self.config.task, self.config.selector, mode, f"s{self.config.seed}")
         return "-".join([*parts, hashlib.sha256(text.encode()).hexdigest()[:12]])
@@ -98,7 +98,7 @@ def run_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: an unknown teacher mode.
-        SettingError: options that repeat a parameter, or a method beside teacher_mode="none".
+        SettingError: options that repeat a parameter or what teacher_mode sets, or a method beside teacher_mode="none".
     """
     found = {**values}
     mode, options = found.pop("teacher_mode", "zero-shot"), found.pop("options", {})
@@ -111,6 +111,8 @@ def run_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     repeated = sorted(options.keys() & found.keys())
     if repeated:
         raise SettingError(f"options may not hold {repeated[0]}, a parameter of its own; set that one.")
+    if "few_shot" in options:  # the job is named after its mode
+        raise SettingError(f"options may not hold few_shot; set teacher_mode to one of {', '.join(TEACHER_MODES)}.")
     if found.get("budget") == 0:
         del found["budget"]
     if not found.get("task_options", True):
@@ -287,16 +289,39 @@ def declared_parameters(notebook: Path) -> dict[str, Parameter]:
 def code_version(notebook: Path) -> str:
     """Return what names the code of a job: the package's version and a hash of all that takes part in a run.
 
-    Plots, widgets, benches, checks and the command line do not; the bundled teacher and the notebook's code do.
+    That is what `_STARTS` import, directly or not, the bundled teacher and the notebook's code.
     """
     root = Path(__file__).parent
-    sources = [p for p in root.rglob("*.py") if not p.relative_to(root).parts[0].startswith(_NOT_IN_A_RUN)]
+    assets = [*(root / "assets").rglob("*.safetensors"), *(root / "assets").rglob("*.json")]
     digest = hashlib.sha256()
-    for path in sorted([*sources, *(root / "assets").rglob("*.safetensors"), *(root / "assets").rglob("*.json")]):
+    for path in sorted([*_run_sources(root), *assets]):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     cells = job_notebook(notebook)["cells"]
     digest.update(json.dumps([cell["source"] for cell in cells if cell["cell_type"] == "code"]).encode())
     return f"{_version.__version__}-{digest.hexdigest()[:10]}"
+
+
+def _run_sources(root: Path) -> list[Path]:
+    """Return the sources of a run: each part of the package, a module or a whole subpackage, that one imports."""
+    sources: dict[str, list[Path]] = {}
+    parts = [*_STARTS]
+    while parts:
+        part = parts.pop()
+        if part not in sources:
+            sources[part] = list((root / part).rglob("*.py")) or [root / f"{part}.py"]
+            parts += [name for path in sources[part] for name in _imported(path.read_text("utf-8"))]
+    return [path for paths in sources.values() for path in paths]
+
+
+def _imported(source: str) -> set[str]:
+    """Return the parts of this package that a source imports anywhere, inside functions too."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("activekd_lab.")}
 
 
 def job_notebook(notebook: Path) -> dict[str, Any]:

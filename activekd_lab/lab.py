@@ -1,4 +1,4 @@
-"""Open JupyterLab on the notebooks, from a checkout or from a fresh folder."""
+"""Open JupyterLab on the notebooks of a checkout; an installed package holds none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from activekd_lab.errors import DataError
 
 
 def find_notebooks(folder: Path) -> Path:
-    """Return the folder that holds the notebooks: `folder`, or the one beside the installed package.
+    """Return the folder that holds the notebooks: `folder`, or the one beside the package in a checkout.
 
     Raises:
         DataError: neither holds a notebook.
@@ -19,7 +19,10 @@ def find_notebooks(folder: Path) -> Path:
     for candidate in (folder, Path(__file__).parents[1] / "notebooks"):
         if any(candidate.glob("*.ipynb")):
             return candidate
-    raise DataError(f"No notebooks in {folder}; run this from a checkout of activekd_lab, or pass --folder.")
+    raise DataError(
+        f"There are no notebooks in {folder}, and a package without its checkout holds none; give the notebooks folder "
+        "of a checkout of activekd_lab."
+    )
 
 
 def open_lab(folder: Path, arguments: Sequence[str]) -> int:

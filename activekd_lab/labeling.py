@@ -48,14 +48,16 @@ class LabelSession:
             path: new files join the pool. Those of any other task must be the same.
         selector: who chooses the images, see `list_selectors()`.
         batch: images a batch.
-        config: the student's training; selector, task and seed in it are not used. None takes the defaults.
+        config: the student's training and `selector_options`; selector, task, rounds, budget and seed in it are not
+            used. None takes the defaults.
         seed: derives every random step.
         say: called with a short text whenever something long begins.
 
     Raises:
         RunFolderError: a folder of other classes or images, one whose answers are for files that are gone, whose
             student is of another kind than `config` says, or that cannot be read.
-        UnknownNameError, SettingError: an unknown selector, or a batch below 1.
+        UnknownNameError, SettingError: an unknown selector or option of it, a batch below 1, or a config with a
+            few-shot teacher or validation labels.
     """
 
     def __init__(
@@ -69,11 +71,17 @@ class LabelSession:
         seed: int = 0,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        resolve(selector)
+        config = config or RunConfig()
+        resolve(selector).check_options(dict(config.selector_options))
+        if config.few_shot != "none" or config.validation_labels:
+            name = "few_shot" if config.few_shot != "none" else "validation_labels"
+            raise SettingError(
+                f"{name} has no effect in a labelling session: the teacher and the mix stay; leave it out."
+            )
         if batch < 1:
             raise SettingError(f"batch must be 1 or more, but got {batch}.")
         self.task, self.folder, self.selector, self.batch, self.seed = task, Path(folder), selector, batch, seed
-        self.config = resolve_backbone((config or RunConfig()).with_(task="folder"))
+        self.config = resolve_backbone(config.with_(task="folder"))
         self._say = say
         self.prepared: Prepared = prepare(self.config, say, task=task)
         self._known = {
@@ -235,7 +243,8 @@ class LabelSession:
             return None
         self._batch += 1
         g = generator(self.seed, "select", self._batch)
-        picks = select(self.selector, self._view(ids), min(self.batch, len(ids)), generator=g)
+        options = self.config.selector_options
+        picks = select(self.selector, self._view(ids), min(self.batch, len(ids)), generator=g, **options)
         self._queue = picks.tolist()
         self._save()
         return self._queue[0]

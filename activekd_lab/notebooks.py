@@ -29,6 +29,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     "paper": {"rounds": 15, "epochs": 200, "steps": None},  # the papers' length of training, and of a run
 }
 """What each profile sets, unless papermill was given that very parameter."""
+_LENGTH = ("steps", "epochs")  # either sets the length of training, so one that was given leaves out both of a profile
 SMOKE_TASKS: Mapping[str, Mapping[str, Any]] = {
     "shapes": {"num_classes": 12, "pool_size": 400, "test_per_class": 4, "val_per_class": 1}
 }
@@ -125,11 +126,16 @@ def check_parameters(
     profile = values.pop("profile", "quick")
     if profile not in profiles:
         raise UnknownNameError("profile", profile, profiles)
-    values |= {name: value for name, value in profiles[profile].items() if name not in given}
+    preset = {name: value for name, value in profiles[profile].items() if name not in given}
+    values |= {name: value for name, value in preset.items() if name in declared}
     if profile == "smoke":
         values["task_options"] = values.get("task_options") or dict(SMOKE_TASKS.get(values.get("task", ""), {}))
-    settings = {name: value for name, value in values.items() if name not in also}
-    return Parameters(profile, RunConfig(**translate(settings)), values)
+    settings = translate({name: value for name, value in values.items() if name not in also})
+    chosen = {*given, *(settings.keys() - values.keys())}  # on purpose, as parameters or in words of the notebook's own
+    if chosen & set(_LENGTH):
+        chosen |= set(_LENGTH)
+    rest = {name: value for name, value in preset.items() if name not in declared and name not in chosen}
+    return Parameters(profile, RunConfig(**(rest | settings)), values | rest)
 
 
 def _declared(sources: Sequence[str], annotations: Mapping[str, Any]) -> dict[str, Parameter]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
 from activekd_lab.loop import ActiveRun, check_names
 from activekd_lab.results import RunResult, load_run
+from activekd_lab.workers import cores, share_of_cores
 
 _PROCESSES = 2  # each holds its own models and caches, most of a gigabyte
 
@@ -62,7 +62,7 @@ def run_all(
         RunFolderError: a store that cannot be written.
     """
     _check(configs, processes)
-    count = min(processes or min(_PROCESSES, _cores()), len(configs))
+    count = min(processes or min(_PROCESSES, cores()), len(configs))
     tasks = list(dict.fromkeys(config.task for config in configs))
     say(f"{len(configs)} runs in {count} process(es), after preparing images and teacher of {' and '.join(tasks)}")
     done: dict[int, _Finished] = {}
@@ -89,10 +89,6 @@ def _check(configs: Sequence[RunConfig], processes: int | None) -> None:
         check_names(config)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def order(configs: Sequence[RunConfig]) -> list[int]:
     """Return the indices in the order of starting: one run of each task, then the others, the last task first.
 
@@ -112,7 +108,7 @@ def _here(configs: Sequence[RunConfig], store: Path, count: int) -> Iterator[tup
 def _elsewhere(configs: Sequence[RunConfig], store: Path, count: int) -> Iterator[tuple[int, _Finished]]:
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
-    pool = ProcessPoolExecutor(count, context, _start_process, (max(1, _cores() // count),))
+    pool = ProcessPoolExecutor(count, context, _start_process, (share_of_cores(count),))
     try:
         futures = {pool.submit(_run, configs[index], store): index for index in order(configs)}
         for future in as_completed(futures):

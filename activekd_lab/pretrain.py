@@ -8,6 +8,7 @@ digit or an image of the `shapes` task. The result is an open_clip model directo
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import math
@@ -31,6 +32,7 @@ from activekd_lab.data.captions import digit_caption, shape_caption
 from activekd_lab.data.glyphs import render_digits
 from activekd_lab.data.render import SHAPES, TEXTURES, render
 from activekd_lab.data.store import atomic_path, cache_dir
+from activekd_lab.errors import RunFolderError
 from activekd_lab.rng import generator, numpy_generator
 from activekd_lab.teacher import Teacher, load_teacher
 
@@ -78,8 +80,9 @@ class Crawl:
 def draw_crawl(recipe: Recipe, tokenizer: Any) -> Crawl:
     """Render and caption the crawl, in cached chunks so that an interrupted run continues."""
     chunk, parts = 10_000, []
+    key = hashlib.sha256(json.dumps([asdict(recipe), MODEL["text_cfg"]]).encode()).hexdigest()[:20]
     for start in tqdm(range(0, recipe.images, chunk), desc="render", unit="chunk"):
-        path = cache_dir() / "pretrain" / f"{recipe.seed}-{recipe.images}-{start}.safetensors"
+        path = cache_dir() / "pretrain" / f"{key}-{start}.safetensors"
         if not path.exists():
             images, captions = _draw_chunk(recipe, start, min(chunk, recipe.images - start))
             with atomic_path(path) as temporary:
@@ -123,15 +126,19 @@ def preprocess(images: Tensor, size: int, generator: torch.Generator | None = No
 def train(
     recipe: Recipe, device: torch.device, folder: Path, on_epoch: Callable[[int], None] | None = None
 ) -> tuple[nn.Module, float]:
-    """Train to the end, continuing from `folder`'s last finished epoch; return the model and the seconds spent."""
+    """Train to the end, continuing from `folder`'s last finished epoch; return the model and the seconds spent.
+
+    Raises:
+        RunFolderError: the folder holds a checkpoint of another recipe.
+    """
     torch.manual_seed(recipe.seed)  # open_clip initialises from the global generator
     model = open_clip.CLIP(**MODEL).to(device, memory_format=torch.channels_last)
     tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=MODEL["text_cfg"]["context_length"])
-    crawl = draw_crawl(recipe, tokenizer)
     decay, rest = [p for p in model.parameters() if p.ndim >= 2], [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
-    first, seconds = _restore(folder / "checkpoint.pt", model, optimizer)
+    first, seconds = _restore(folder / "checkpoint.pt", recipe, model, optimizer)
+    crawl = draw_crawl(recipe, tokenizer)
     for epoch in range(first, recipe.epochs):
         started = time.perf_counter()
         loss = _epoch(model, optimizer, crawl, recipe, epoch, device)
@@ -139,16 +146,19 @@ def train(
         log.info("epoch %d/%d  loss %.3f  %.0f s so far  %s", epoch + 1, recipe.epochs, loss, seconds, _glance(model))
         with atomic_path(folder / "checkpoint.pt") as temporary:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1}
-            torch.save(state | {"seconds": seconds}, temporary)
+            torch.save(state | {"seconds": seconds, "recipe": asdict(recipe)}, temporary)
         if on_epoch is not None:
             on_epoch(epoch)
     return model.eval(), seconds
 
 
-def _restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+def _restore(path: Path, recipe: Recipe, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
     if not path.exists():
         return 0, 0.0
     state = torch.load(path, weights_only=True)
+    found = state.get("recipe", "an unknown recipe")
+    if found != asdict(recipe):
+        raise RunFolderError(f"{path} is of {found}, but {asdict(recipe)} is asked for; choose a new folder.")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     log.info("continuing after epoch %d", state["epoch"])

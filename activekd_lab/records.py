@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,7 @@ class RunResult:
 
     @property
     def mean_accuracy(self) -> float:
-        """Mean accuracy over the rounds, a fraction: the area under the learning curve, divided by its length."""
+        """Mean accuracy over the rounds, a fraction. Each round counts once; `stats.area` weighs it by its labels."""
         return float(np.mean([r.accuracy for r in self.records]))
 
     def frame(self) -> pd.DataFrame:
@@ -151,10 +151,3 @@ class RunResult:
 def prediction_path(folder: Path, round_index: int) -> Path:
     """Return the file of a round's float16 pool probabilities."""
     return folder / "predictions" / f"round_{round_index:03d}.npy"
-
-
-def compare_frame(results: Sequence[RunResult]) -> pd.DataFrame:
-    """Return all rounds of several runs in one table."""
-    import pandas as pd  # noqa: PLC0415  (slow import)
-
-    return pd.concat([result.frame() for result in results], ignore_index=True)

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from activekd_lab.errors import RunFolderError
-from activekd_lab.records import Label, RoundRecord, RunResult, compare_frame, prediction_path
+from activekd_lab.records import Label, RoundRecord, RunResult, prediction_path
 
 __all__ = [
     "Label",
     "RoundRecord",
     "RunFolder",
     "RunResult",
-    "compare_frame",
     "find_runs",
     "load_run",
     "prediction_path",

@@ -52,6 +52,21 @@ class Paired(NamedTuple):
     pairs: int
 
 
+class Calibration(NamedTuple):
+    """Top-1 predictions in M bins of equal width over their confidence (arXiv:1706.04599).
+
+    Attributes:
+        ece: expected calibration error, Σ_m share_m · |accuracy_m − confidence_m|, a fraction.
+        counts: (M,) predictions a bin.
+        confidence, accuracy: (M,) means in a bin, NaN where it is empty.
+    """
+
+    ece: float
+    counts: Array
+    confidence: Array
+    accuracy: Array
+
+
 class Ranks(NamedTuple):
     """Mean ranks of k competitors over n blocks, rank 1 the highest score.
 
@@ -82,6 +97,25 @@ def accuracy_at(labels: ArrayLike, accuracy: ArrayLike, count: float) -> float:
     """
     x, y = _curve(labels, accuracy)
     return float(np.interp(count, x, y)) if x[0] <= count <= x[-1] else math.nan
+
+
+def reliability(probabilities: Array, labels: Array, *, bins: int = 15) -> Calibration:
+    """Bin (N, C) probabilities, rows that sum to 1, with their (N,) classes; bin m of M is (m/M, (m+1)/M].
+
+    Raises:
+        SettingError: no bins, or labels that do not fit.
+    """
+    if bins < 1 or len(labels) != len(probabilities) or not len(labels):
+        raise SettingError(
+            f"Calibration needs bins ≥ 1 and one label a row, but got {bins} bins and {len(labels)} labels for "
+            f"{len(probabilities)} rows."
+        )
+    confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
+    place = np.clip(np.ceil(confidence * bins).astype(int), 1, bins) - 1
+    counts = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=values, minlength=bins) for values in (confidence, right)]
+    means = [np.divide(total, counts, out=np.full(bins, np.nan), where=counts > 0) for total in sums]
+    return Calibration(float(np.abs(sums[0] - sums[1]).sum() / len(labels)), counts, *means)
 
 
 def area(labels: ArrayLike, accuracy: ArrayLike, *, between: tuple[float, float] | None = None) -> float:

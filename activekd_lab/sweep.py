@@ -12,12 +12,11 @@ OUT/
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,13 +105,14 @@ def run_sweep(
         pool = pool or LocalPool(workers)
         try:
             _write_jobs(study, out)
-            order = Order("", False, str(stop), timeout, retries, _threads(workers))
+            order = Order("", False, str(stop), timeout, retries)
             for outcome in _do_all(study, out, pool, order, say):
                 _append(out / "log.jsonl", outcome._asdict() | {"ended": round(time.time(), 1)})
                 ran.append(outcome)
-        except KeyboardInterrupt:
+        except BaseException:  # whatever it is, running jobs must not be waited for
             say("stopping; finished jobs stay, and the same command continues from there")
-            stop.touch()
+            with suppress(OSError):  # a full disk is what is told already
+                stop.touch()
             raise
         finally:
             pool.close()
@@ -146,21 +146,35 @@ def _own(out: Path, study: Study) -> Iterator[None]:
     """Make the folder, check it, and lock it for this process."""
     from filelock import FileLock, Timeout  # noqa: PLC0415  (torch brings it)
 
+    about = {"format": FORMAT, "title": study.title, "about": study.about, "profile": study.profile}
+    lock = FileLock(out / ".lock", timeout=0)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        _check_format(out)
-        with FileLock(out / ".lock", timeout=0):
-            about = {"format": FORMAT, "title": study.title, "about": study.about, "profile": study.profile}
+        with _writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+            _check_format(out)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise RunFolderError(
+                    f"Another sweep is running in {out}; wait for it, or choose another --out."
+                ) from None
             write_atomic(out / "sweep.json", json.dumps(about | {"jobs": [j.name for j in study.jobs]}, indent=2))
-            yield
-    except Timeout:
-        raise RunFolderError(f"Another sweep is running in {out}; wait for it, or choose another --out.") from None
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in a sentence that a folder cannot be written."""
+    try:
+        yield
+    except RunFolderError:
+        raise
     except OSError as error:
-        if isinstance(error, RunFolderError):
-            raise
         raise RunFolderError(
-            f"The sweep's folder {out} cannot be written ({error.strerror or error}); finished jobs stay. Make room or "
-            "choose another --out."
+            f"The folder {folder} cannot be written ({error.strerror or error}); finished jobs stay. Make room, or "
+            "choose another one."
         ) from error
 
 
@@ -186,19 +200,21 @@ def _check_format(out: Path) -> None:
 def _write_jobs(study: Study, out: Path) -> None:
     """Describe every job that is not done in its folder, and keep the notebook that they execute."""
     notebook = out / study.notebook.name
-    write_atomic(notebook, json.dumps(job_notebook(study.notebook), indent=1))
+    with _writing(out):
+        write_atomic(notebook, json.dumps(job_notebook(study.notebook), indent=1))
     for job in study.jobs:
         folder = out / "jobs" / job.name
         if (folder / RESULT_FILE).exists():
             continue
-        folder.mkdir(parents=True, exist_ok=True)
         spec = {
             "parameters": dict(job.parameters),
             "config": job.config.model_dump(mode="json", exclude_unset=True),
             "code": job.code,
             "notebook": str(notebook),
         }
-        write_atomic(folder / JOB_FILE, json.dumps(spec, indent=2))
+        with _writing(out):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / JOB_FILE, json.dumps(spec, indent=2))
 
 
 def _do_all(study: Study, out: Path, pool: Pool, order: Order, say: Say) -> Iterator[Outcome]:
@@ -260,7 +276,7 @@ def _remember(job: Job, outcome: Outcome) -> None:
 
 def _append(path: Path, entry: Mapping[str, Any]) -> None:
     """Append one line in one write, so that several processes may."""
-    with path.open("a", encoding="utf-8") as file:
+    with _writing(path.parent), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dict(entry)) + "\n")
 
 
@@ -289,11 +305,6 @@ def _overhead(out: Path, ran: Iterable[Outcome]) -> float | None:
             rounds: Sequence[Mapping[str, float]] = list(json.loads(files[0].read_text("utf-8")).values())
             beyond.append(outcome.seconds - sum(sum(stages.values()) for stages in rounds))
     return statistics.median(beyond) if beyond else None
-
-
-def _threads(workers: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // max(1, workers))
 
 
 def last_errors(out: Path) -> dict[str, str]:

@@ -204,7 +204,7 @@ def rank_table(found: Scores) -> Table:
         (name, f"{first} of {total}", f"{ranks[name]:.2f}" if name in ranks else MISSING)
         for name, first, total in won.itertuples(index=False)
     ]
-    return Table("Who is first", ("selector", "first in", "mean rank"), tuple(rows), notes=(note,))
+    return Table(f"Who is first, by {found.measure}", ("selector", "first in", "mean rank"), tuple(rows), notes=(note,))
 
 
 def provenance_table(results: Sequence[RunResult]) -> Table:

@@ -26,8 +26,8 @@ from activekd_lab.errors import ModelFilesError, NonFiniteError, SettingError, U
 
 BUNDLED = Path(__file__).parent / "assets" / "teacher"
 _FILES = ("open_clip_config.json", "open_clip_model.safetensors")
-_BATCH = 256
-_CHUNK = 8 * _BATCH  # images between two writes of the cache: what a kill costs at most
+BATCH = 256
+CHUNK = 8 * BATCH  # images between two writes of the cache: what a kill costs at most
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Average = Literal["normalized", "embeddings"]
 
@@ -171,7 +171,7 @@ class Teacher:
             self.cache_key(images, "plain"),
             len(images),
             lambda ids: self._encode(ids, image, whole(ids)),
-            chunk=_CHUNK,
+            chunk=CHUNK,
             about=f"{self.name}, {images.name}",
         )
 
@@ -189,8 +189,8 @@ class Teacher:
         self, ids: range, image: Callable[[int], Image.Image], progress: Callable[[int, int], None] | None
     ) -> Tensor:
         parts = []
-        for start in range(ids.start, ids.stop, _BATCH):
-            batch = range(start, min(start + _BATCH, ids.stop))
+        for start in range(ids.start, ids.stop, BATCH):
+            batch = range(start, min(start + BATCH, ids.stop))
             parts.append(self.encode_inputs(torch.stack([self.preprocess(image(i)) for i in batch])).cpu())
             if progress is not None:
                 progress(batch.stop - ids.start, len(ids))
@@ -231,7 +231,7 @@ class Teacher:
         """Return (P, D) float32 embeddings of prompts, of length 1 unless `normalize` is off, on the CPU."""
         tokens = self.tokenizer(list(prompts)).to(self.device)
         with self._autocast():
-            raw = torch.cat([self.model.encode_text(part).float().cpu() for part in tokens.split(_BATCH)])
+            raw = torch.cat([self.model.encode_text(part).float().cpu() for part in tokens.split(BATCH)])
         return F.normalize(raw, dim=1) if normalize else raw
 
     def zero_shot(

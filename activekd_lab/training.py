@@ -16,6 +16,7 @@ from torch import Tensor
 from activekd_lab.data.task import Split
 from activekd_lab.data.views import random_resized_crop
 from activekd_lab.errors import Cancelled, NonFiniteError
+from activekd_lab.fewshot import warmup_decay
 from activekd_lab.losses import DHOLoss, dho_loss, label_loss
 from activekd_lab.student import DualHeadStudent, StudentOutput
 from activekd_lab.teacher import Teacher, TeacherHead
@@ -183,7 +184,8 @@ def fit(
         Cancelled: `cancel` said so.
     """
     check_share(plan.batch_labeled, "batch_labeled", accelerator)
-    check_share(plan.batch_unlabeled, "batch_unlabeled", accelerator)
+    if plan.distill:
+        check_share(plan.batch_unlabeled, "batch_unlabeled", accelerator)
     label_of = torch.full((int(labeled_ids.max()) + 1,), -1, dtype=torch.int64)
     label_of[labeled_ids] = labels
     labeled = _Cycle(labeled_ids, plan.batch_labeled, generator)
@@ -220,7 +222,9 @@ class _Update:
         self.optimizer = torch.optim.AdamW(
             self.weights, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=self.device.type != "mps"
         )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: _rate(step, plan))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: warmup_decay(step, plan.steps, plan.warmup)
+        )
         self.average = WeightAverage(self.weights, plan.ema) if plan.ema is not None else None
 
     def __call__(self, loss: Tensor) -> float:
@@ -267,14 +271,6 @@ def step(
             temperature=plan.temperature,
             ce_share=plan.ce_share,
         )
-
-
-def _rate(step: int, plan: TrainingPlan) -> float:
-    """Return the share of the peak learning rate at a step: linear warm-up, then linear decay to zero."""
-    warm = round(plan.warmup * plan.steps)
-    if step < warm:
-        return (step + 1) / warm
-    return (plan.steps - step) / max(1, plan.steps - warm)
 
 
 def _refuse_non_finite(losses: list[Tensor], last: int, rates: list[float], ids: Tensor) -> None:

@@ -18,10 +18,7 @@ from activekd_lab.data.views import cut_crops, draw_crops
 from activekd_lab.errors import SettingError
 from activekd_lab.rng import generator
 from activekd_lab.student import DualHeadStudent, StudentOutput
-from activekd_lab.teacher import Teacher, TeacherHead
-
-_BATCH = 256
-_CHUNK = 8 * _BATCH
+from activekd_lab.teacher import BATCH, CHUNK, Teacher, TeacherHead
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +87,15 @@ def _encode_view(
 ) -> Tensor:
     def compute(ids: range) -> Tensor:
         parts = []
-        for start in range(ids.start, ids.stop, _BATCH):
-            rows = slice(start, min(start + _BATCH, ids.stop))
+        for start in range(ids.start, ids.stop, BATCH):
+            rows = slice(start, min(start + BATCH, ids.stop))
             crops = cut_crops(split.images[rows].to(teacher.device), size, drawn[:, rows], flip=flip)
             parts.append(teacher.encode_views(crops).cpu())
             count(rows.stop)
         return torch.cat(parts) if parts else torch.empty(0, 0)
 
     about = f"{teacher.name}, {split.name}, {view}"
-    return cached_rows("views", teacher.cache_key(split, view), len(split), compute, chunk=_CHUNK, about=about)
+    return cached_rows("views", teacher.cache_key(split, view), len(split), compute, chunk=CHUNK, about=about)
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ class Order(NamedTuple):
         stop: a file; once it exists the job is killed.
         timeout: seconds that one try may take, or None.
         retries: further tries after a process died or took too long; an error of the notebook is final.
-        threads: of the job's numerical libraries.
+        threads: of the job's numerical libraries; whoever does the order knows the machine and says how many.
     """
 
     folder: str
@@ -41,7 +41,7 @@ class Order(NamedTuple):
     stop: str
     timeout: float | None
     retries: int
-    threads: int
+    threads: int = 1
 
 
 class Outcome(NamedTuple):
@@ -78,11 +78,11 @@ class LocalPool:
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise SettingError(f"workers must be 1 or more, but got {workers}.")
-        self._threads = ThreadPoolExecutor(workers)
+        self._threads, self._share = ThreadPoolExecutor(workers), share_of_cores(workers)
 
     def do(self, orders: Sequence[Order]) -> Iterator[Outcome]:
         """Yield outcomes as they come."""
-        futures = [self._threads.submit(do, order) for order in orders]
+        futures = [self._threads.submit(do, order._replace(threads=self._share)) for order in orders]
         for future in as_completed(futures):
             yield future.result()
 
@@ -92,8 +92,18 @@ class LocalPool:
         close_servers()
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_of_cores(jobs: int) -> int:
+    """Return the threads of each of so many jobs at once on this machine."""
+    return max(1, cores() // jobs)
+
+
 def do(order: Order) -> Outcome:
-    """Do one order in this thread, in processes of its own. Also what a Dask worker calls."""
+    """Do one order in this thread, in processes of its own."""
     folder, started, tries, error = Path(order.folder), 0.0, 0, ""
     while tries <= order.retries:
         if Path(order.stop).exists():

@@ -18,13 +18,14 @@ from activekd_lab.plots.claims import claim_data, claim_evidence
 BY_KEY = {claim.key: claim for claim in CLAIMS}
 
 
+ALL = {"few_shot": "none", "steps": 50, "temperature": 2.0, "task_options": {}}
+
+
 def runs():
     """PCoreSet gains .2 a round, others less; without distillation .02; seeds shift everything alike."""
     distilled = [("pcoreset", 0.2), ("coreset", 0.15), ("random", 0.1)]
-    found = [make_run(n, s, gain=g, rounds=4, few_shot="none") for n, g in distilled for s in range(3)]
-    return found + [
-        make_run(n, s, gain=0.02, rounds=4, method="ce", few_shot="none") for n, _ in distilled for s in range(3)
-    ]
+    found = [make_run(n, s, gain=g, rounds=4, **ALL) for n, g in distilled for s in range(3)]
+    return found + [make_run(n, s, gain=0.02, rounds=4, method="ce", **ALL) for n, _ in distilled for s in range(3)]
 
 
 def by_claim(found):
@@ -42,8 +43,43 @@ def test_runs_speak_for_and_against():
 
 
 def test_only_seeds_that_every_selector_ran_count():
-    extra = make_run("pcoreset", 7, gain=0.9, rounds=4, few_shot="none")
+    extra = make_run("pcoreset", 7, gain=0.9, rounds=4, **ALL)
     assert by_claim(from_runs([*runs(), extra]))["first"] == by_claim(from_runs(runs()))["first"]
+
+
+def two_settings(**config):
+    """The runs above, and others under DHO that differ in one setting, where PCoreSet leads by twice as much."""
+    gains = {"pcoreset": 0.2, "coreset": 0.1, "random": 0.1}
+    others = [make_run(n, s, gain=g, rounds=4, **ALL | config) for n, g in gains.items() for s in range(3)]
+    return [*runs(), *others]
+
+
+@pytest.mark.parametrize(
+    ("config", "texts"),
+    [
+        ({"steps": 99}, ["toy, zero-shot, steps=50", "toy, zero-shot, steps=99"]),
+        (
+            {"task_options": {"long_tail": 0.5, "num_classes": 9}},
+            ["toy (default), zero-shot", "toy (long_tail=0.5, num_classes=9), zero-shot"],
+        ),
+    ],
+)
+def test_runs_that_differ_in_a_setting_are_settings_of_their_own(config, texts):
+    found = [e for e in from_runs(two_settings(**config)) if e.claim == "space"]
+    assert [e.setting for e in found] == texts
+    assert [e.estimate for e in found] == pytest.approx([10, 20])
+
+
+def test_runs_on_labels_alone_are_the_counterpart_of_any_teacher_and_of_their_own_setting_only():
+    both = two_settings(temperature=4.0)
+    assert len([e for e in from_runs(both) if e.claim == "distillation"]) == 2
+    assert len([e for e in from_runs(two_settings(steps=99)) if e.claim == "distillation"]) == 1
+
+
+def test_two_different_runs_of_a_seed_are_refused_and_the_same_one_twice_is_not():
+    assert from_runs([*runs(), runs()[0]]) == from_runs(runs())
+    with pytest.raises(SettingError, match="two runs of pcoreset on toy, zero-shot with seed 0; leave one out"):
+        from_runs([*runs(), make_run("pcoreset", 0, gain=0.9, rounds=4, **ALL)])
 
 
 def test_a_losing_selector_is_said_to_lose():

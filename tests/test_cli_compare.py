@@ -66,9 +66,11 @@ def test_every_format_is_written(compare, name, expected, runs, tmp_path):
         (["--format", "latx"], "Unknown format 'latx'. Known, nearest first: latex"),
         (["--measure", "finl"], "Unknown measure 'finl'. Known, nearest first: final"),
         (["--round", "1", "--labels", "5"], "give one of them"),
+        (["--format", "csv", "--against", "selector=random"], "--against and --per-round have no effect"),
+        (["--format", "csv", "--per-round"], "--against and --per-round have no effect"),
         (["--against", "random"], "--against expected setting=value"),
         (["--against", "selector=randm"], "Unknown selector 'randm'. Known, nearest first: random"),
-        (["--task", "digits"], "at least one finished run, but got 0"),
+        (["--task", "tyo"], "Unknown task in these runs 'tyo'. Known, nearest first: toy"),
     ],
 )
 def test_bad_input_is_one_sentence(compare, arguments, message, runs):

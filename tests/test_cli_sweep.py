@@ -41,6 +41,11 @@ def test_a_dry_run_counts_jobs_says_what_is_not_known_and_leaves_no_folder(tiny_
         (["reproduce", "bundled"], UnknownNameError, "Unknown study 'bundled'"),
         (["reproduce", "bundled-all", "--profile", "fast"], UnknownNameError, "Unknown profile 'fast'"),
         (["sweep", "nothing.yaml"], SettingError, "cannot be read"),
+        (
+            ["reproduce", "bundled-all", "--gpu", "--dry-run"],
+            SettingError,
+            "--gpu has no effect without Dask's workers",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_a_sentence(arguments, error, message):

@@ -4,12 +4,14 @@ import os
 import signal
 import sys
 import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
-from activekd_lab import sweep
+from activekd_lab import cluster, sweep, workers
 from activekd_lab.cluster import DaskPool
-from activekd_lab.errors import MissingExtraError, SettingError, UnknownNameError
+from activekd_lab.errors import ConnectionLostError, MissingExtraError, SettingError, UnknownNameError
 
 distributed = pytest.importorskip("distributed")
 
@@ -27,13 +29,13 @@ def test_a_cluster_of_two_workers_with_one_killed_midway_finds_the_same(tiny_stu
     def kill_one(text):
         running = list(out.glob("jobs/*/runs/*/config.json"))
         if text.startswith("1 of") and running:
-            killed.append(cluster.workers[0].pid)
+            killed.append(dask.workers[0].pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        outcome = sweep.run_sweep(study, out, pool=DaskPool(scheduler=cluster.scheduler_address), say=kill_one)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as dask:
+        outcome = sweep.run_sweep(study, out, pool=DaskPool(scheduler=dask.scheduler_address), say=kill_one)
         assert killed
-        assert len(cluster.scheduler_info["workers"]) <= 2
+        assert len(dask.scheduler_info["workers"]) <= 2
     assert outcome.failed == []
     assert len(outcome.finished) == 6
     assert table(study, out) == table(study, tmp_path / "reference")
@@ -42,9 +44,43 @@ def test_a_cluster_of_two_workers_with_one_killed_midway_finds_the_same(tiny_stu
 def test_a_gpu_is_a_resource_that_a_worker_must_have(tiny_study, tmp_path):
     study = tiny_study(tmp_path, seeds="[0]")
     options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None, "resources": {"GPU": 1}}
-    with distributed.LocalCluster(**options) as cluster:
-        pool = DaskPool(scheduler=cluster.scheduler_address, gpu=True)
+    with distributed.LocalCluster(**options) as dask:
+        pool = DaskPool(scheduler=dask.scheduler_address, gpu=True)
         assert len(sweep.run_sweep(study, tmp_path / "out", pool=pool).finished) == 1
+
+
+def test_a_queue_starts_a_scheduler_that_outlives_more_lost_workers_than_dask_does(monkeypatch):
+    import dask
+    import dask_jobqueue
+
+    class Queue:
+        def __init__(self):
+            self.failures = dask.config.get("distributed.scheduler.allowed-failures")
+
+        def scale(self, jobs):
+            self.jobs = jobs
+
+    monkeypatch.setattr(dask_jobqueue, "SLURMCluster", Queue)
+    found = cluster._queue("slurm", 7)
+    assert (found.failures, found.jobs) == (5, 7)
+    with dask.config.set({"distributed.scheduler.allowed-failures": 9}):
+        assert cluster._queue("slurm", 7).failures == 9
+
+
+def test_threads_are_those_of_the_worker_s_machine(monkeypatch):
+    monkeypatch.setattr(distributed, "get_worker", lambda: SimpleNamespace(state=SimpleNamespace(nthreads=4)))
+    monkeypatch.setattr(workers, "cores", lambda: 32)
+    monkeypatch.setattr(cluster, "do", lambda order: order.threads)
+    assert cluster._do_there(workers.Order("job", False, "stop", None, 1)) == 8
+
+
+def test_a_lost_scheduler_is_a_sentence_of_its_own(monkeypatch):
+    pool = object.__new__(DaskPool)
+    pool._resources = {}
+    pool._client = SimpleNamespace(submit=lambda *a, **options: "future")
+    monkeypatch.setattr(distributed, "as_completed", Mock(side_effect=OSError("closed")))
+    with pytest.raises(ConnectionLostError, match=r"does not answer any more \(closed\); finished jobs stay"):
+        list(pool.do([workers.Order("job", False, "stop", None, 1)]))
 
 
 def test_no_scheduler_both_places_an_unknown_queue_and_a_missing_extra_are_refused(monkeypatch):

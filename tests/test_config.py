@@ -2,6 +2,7 @@ import pytest
 
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError, UnknownNameError
+from activekd_lab.prepare import resolve_backbone
 
 
 def test_unknown_setting_names_the_nearest():
@@ -21,6 +22,7 @@ def test_unknown_setting_names_the_nearest():
         ({"protocol": "released"}, "protocol='released' has no effect with few_shot='none'"),
         ({"protocol": "paper"}, "protocol='paper' has no effect with few_shot='none'"),
         ({"few_shot": "clap", "method": "ce"}, "few_shot='clap' has no effect with method='ce'"),
+        ({"freeze_backbone": False, "projection_dim": 9}, "projection_dim has no effect with freeze_backbone=False"),
         ({"templates": ()}, "templates must hold at least one template"),
         ({"few_shot": "clip"}, "few_shot should be 'none', 'clap', 'tip_adapter'"),
     ],
@@ -29,6 +31,12 @@ def test_bad_values_are_one_sentence(settings, message):
     with pytest.raises(SettingError, match=message) as caught:
         RunConfig(**settings)
     assert "\n" not in str(caught.value)
+
+
+def test_what_auto_becomes_is_checked_too():
+    config = RunConfig(backbone="resnet18", pretrained=False, projection_dim=9, device="cpu")
+    with pytest.raises(SettingError, match="projection_dim has no effect"):
+        resolve_backbone(config)
 
 
 def test_a_config_cannot_be_changed_in_place():

@@ -43,12 +43,26 @@ def test_several_grids_are_joined_and_all_takes_every_selector(tmp_path):
 
 @pytest.mark.parametrize(
     ("mode", "few_shot", "method"),
-    [("zero-shot", "none", "dho"), ("clap", "clap", "dho"), ("tip", "tip_adapter", "dho"), ("none", "none", "ce")],
+    [
+        ("zero-shot", "none", "dho"),
+        ("clap", "clap", "dho"),
+        ("tip", "tip_adapter", "dho"),
+        ("none", "none", "ce"),
+        ("tip-f", "tip_adapter_f", "dho"),
+        ("linear-probe", "linear_probe", "dho"),
+    ],
 )
 def test_teacher_modes_are_settings_of_a_run(tmp_path, mode, few_shot, method):
     (job,) = read(tmp_path, f"grid: {{teacher_mode: {mode}, budget: 0, options: {{image_size: 96}}}}").jobs
     assert (job.config.few_shot, job.config.method, job.config.budget) == (few_shot, method, None)
     assert job.config.image_size == 96
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize(("length", "steps", "epochs"), [("epochs: 50", None, 50), ("steps: 50", 50, None)])
+def test_options_win_over_what_a_profile_sets(tmp_path, profile, length, steps, epochs):
+    (job,) = read(tmp_path, f"grid: {{options: {{{length}}}}}", profile).jobs
+    assert (job.config.steps, job.config.epochs) == (steps, epochs)
 
 
 def test_all_mistakes_are_listed_at_once_and_nothing_else(tmp_path):
@@ -87,6 +101,7 @@ def test_all_mistakes_are_listed_at_once_and_nothing_else(tmp_path):
         ("grid: seed", "must map parameters to values"),
         ("grid: {seed: [1, 1]}", "stands there twice"),
         ("grid: {options: {seed: 3}}", "options may not hold seed"),
+        ("grid: {options: {few_shot: clap}}", "options may not hold few_shot; set teacher_mode to one of zero-shot"),
         ("grid: {store: elsewhere}", "Unknown parameter 'store'"),
     ],
 )
@@ -134,3 +149,16 @@ def test_a_name_depends_on_parameters_and_on_the_code_of_a_run_only(tmp_path):
     (folder / grid.NOTEBOOK).write_text(json.dumps(notebook))
     assert copy
     assert grid.code_version(folder / grid.NOTEBOOK) != job.code
+
+
+def test_the_code_of_a_run_is_what_its_parts_import_and_nothing_else():
+    root = grid.STUDIES.parent
+    found = {path.relative_to(root).as_posix() for path in grid._run_sources(root)}
+    assert {"loop.py", "rounds.py", "data/stress.py", "selectors/badge.py", "view_cache.py"} <= found
+    others = {"plots", "bench", "checks", "widgets", "tables", "comparison", "variants", "shift", "bias", "stats"}
+    assert not {name.split("/")[0].removesuffix(".py") for name in found} & others
+
+
+def test_imports_inside_functions_count_and_those_of_others_do_not():
+    source = "import os\nfrom activekd_lab import a\ndef f():\n import activekd_lab.b.c\n from activekd_lab.d import g"
+    assert grid._imported(source) == {"a", "b", "d"}

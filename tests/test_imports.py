@@ -36,15 +36,15 @@ TABLE: dict[str, set[str]] = {
     "student": {"errors", "config", "backbones"},
     "losses": {"errors", "config", "student"},
     "mixing": {"errors"},
-    "claims": {"errors", "results", "stats"},
+    "claims": {"comparison", "errors", "results", "stats", "variants"},
     "checkpoint": {"errors", "student", "data"},
     "export": {"errors", "student", "checkpoint"},
     "gradients": {"losses", "student"},
     "training_options": {"errors"},
-    "training": DATA | {"teacher", "student", "losses", "training_options"},
+    "training": DATA | {"teacher", "fewshot", "student", "losses", "training_options"},
     "selectors": {"errors", "rng"},
     "geometry": {"errors", "rng"},
-    "bias": {"errors", "rng"},
+    "bias": {"errors", "rng", "stats"},
     "bench": DATA
     | {"teacher", "view_cache", "training", "fewshot", "bias", "selectors", "geometry", "loop", "rounds", "widgets"}
     | {"student", "prepare", "gradients", "claims", "mixing"},
@@ -56,7 +56,7 @@ TABLE: dict[str, set[str]] = {
     | {"training_options"},
     "label_files": DATA,
     "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
-    "parallel": {"errors", "config", "results", "loop"},
+    "parallel": {"errors", "config", "results", "loop", "workers"},
     "job": {"config", "results", "prepare", "notebooks"},  # what the processes of a sweep do
     "grid": {"errors", "config", "lab", "notebooks", "selectors", "loop", "prepare", "_version"},
     "workers": {"errors", "job", "notebooks"},
@@ -64,7 +64,7 @@ TABLE: dict[str, set[str]] = {
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},
     "pools": {"errors", "results", "data", "plots", "variants"},
     "sweep_report": {"results", "plots", "pools", "grid", "sweep"},
-    "cli_sweep": {"cli_flags", "cli_output", "grid", "sweep", "sweep_report", "cluster"},
+    "cli_sweep": {"cli_flags", "cli_output", "errors", "grid", "sweep", "sweep_report", "cluster"},
     "plots": {"errors", "results", "stats", "variants", "comparison", "tables", "mixing", "claims"},
     "widgets": {"errors", "config", "results", "plots", "mixing"},
     "widgets.runner": {

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from activekd_lab import labeling
 from activekd_lab.cli import app
 from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
@@ -170,6 +171,20 @@ def test_bad_input_is_one_sentence(photos, tmp_path):
         open_session(photos)
     with pytest.raises(UnknownNameError, match="pcoreset"):
         open_session(photos, folder=tmp_path / "new", selector="pcorset")
+
+
+def test_settings_of_the_config_are_used_or_refused(photos, monkeypatch):
+    asked = {}
+    real = labeling.select
+    monkeypatch.setattr(labeling, "select", lambda *a, **options: asked.update(options) or real(*a, **options))
+    config = FAST.with_(selector_options={"radius": 0.5})
+    assert open_session(photos, selector="probcover", config=config).current is not None
+    assert asked["radius"] == 0.5
+    with pytest.raises(SettingError, match="has no option 'radius'"):
+        open_session(photos, selector="random", config=config)
+    for settings, name in (({"few_shot": "clap"}, "few_shot"), ({"validation_labels": 4}, "validation_labels")):
+        with pytest.raises(SettingError, match=f"{name} has no effect in a labelling session"):
+            open_session(photos, config=FAST.with_(**settings))
 
 
 def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):

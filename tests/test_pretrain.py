@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from activekd_lab import pretrain
+from activekd_lab.errors import RunFolderError
 from activekd_lab.teacher import BUNDLED, load_teacher
 
 TINY = replace(pretrain.SMOKE, images=64, epochs=2, batch=32)
@@ -28,6 +29,20 @@ def test_an_interrupted_training_continues_to_the_same_weights(tmp_path):
     continued, _ = pretrain.train(TINY, torch.device("cpu"), tmp_path / "cut")
     for a, b in zip(whole.state_dict().values(), continued.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_folder_of_another_recipe_is_refused(tmp_path):
+    short = replace(TINY, epochs=1)
+    pretrain.train(short, torch.device("cpu"), tmp_path)
+    for other in (replace(short, seed=1), TINY):  # more epochs change the learning rates of the first ones too
+        with pytest.raises(RunFolderError, match=r"checkpoint\.pt is of .*'seed': 0.*choose a new folder"):
+            pretrain.train(other, torch.device("cpu"), tmp_path)
+
+
+def test_the_cached_crawl_belongs_to_the_whole_recipe():
+    tokenizer = pretrain.open_clip.tokenizer.SimpleTokenizer(context_length=16)
+    found = [pretrain.draw_crawl(replace(TINY, digit_share=share), tokenizer).tokens for share in (0.2, 0.8)]
+    assert not torch.equal(*found)
 
 
 def test_the_crawl_is_long_tailed_and_seeded():

@@ -13,7 +13,7 @@ from activekd_lab import grid, sweep
 from activekd_lab.errors import RunFolderError, SettingError
 from activekd_lab.lab import find_notebooks
 from activekd_lab.sweep_report import write_sweep_report
-from activekd_lab.workers import LocalPool
+from activekd_lab.workers import LocalPool, Outcome
 
 NOTEBOOKS = find_notebooks(grid.STUDIES)
 
@@ -214,6 +214,40 @@ def test_a_full_disk_fails_the_jobs_with_a_sentence_and_leaves_what_was_done(don
     assert ended.returncode == 1
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "File too large" in ended.stdout + ended.stderr
+
+
+class Broken:
+    """A pool whose first order raises."""
+
+    def __init__(self, out, error=None):
+        self.out, self.error = out, error
+
+    def do(self, orders):
+        for order in orders:
+            if self.error:
+                raise self.error
+            yield Outcome(order.folder.rpartition("/")[2], "failed", 0.0, 1, "why")
+
+    def close(self):
+        self.stopped = len(list(self.out.glob(".stop-*")))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ConnectionResetError("the scheduler is gone")])
+def test_an_error_of_the_pool_stops_what_runs_and_is_not_taken_for_a_full_disk(tmp_path, tiny_study, error):
+    pool = Broken(tmp_path / "out", error)
+    with pytest.raises(type(error), match=str(error)):
+        sweep.run_sweep(tiny_study(tmp_path), tmp_path / "out", pool=pool)
+    assert pool.stopped == 1
+    assert list(tmp_path.glob("out/.stop-*")) == []
+    with pytest.raises(type(error)):  # the lock is free again
+        sweep.run_sweep(tiny_study(tmp_path), tmp_path / "out", pool=pool)
+
+
+def test_a_log_that_cannot_be_written_is_a_sentence(tmp_path, tiny_study):
+    (tmp_path / "out" / "log.jsonl").mkdir(parents=True)
+    (tmp_path / "out" / "sweep.json").write_text('{"format": 1}')
+    with pytest.raises(RunFolderError, match=r"The folder .*out cannot be written \(.*finished jobs stay"):
+        sweep.run_sweep(tiny_study(tmp_path), tmp_path / "out", pool=Broken(tmp_path / "out"))
 
 
 def test_no_worker_is_refused():

@@ -58,6 +58,7 @@ def test_differences_ranks_and_provenance():
     assert differences.rows == (
         ("pcoreset", "random", "6", "+20.0", "+20.0 … +20.0", "< 0.001", "0.031 (≥ 0.031)", "< 0.001", "yes"),
     )  # fmt: skip
+    assert ranked.title.startswith("Who is first, by ")
     assert ranked.rows == (("pcoreset", "2 of 2", "1.00"), ("random", "0 of 2", "2.00"))
     assert ("seed", "0, 1, 2") in made.rows
     assert ("git_commit", "abc1234") in made.rows

@@ -150,7 +150,7 @@ def test_embeddings_have_length_one_and_come_from_the_cache(teacher, task, monke
 def test_an_interrupted_encoding_continues_and_equals_an_undisturbed_one(teacher, task, monkeypatch, tmp_path):
     expected = teacher.encode(task.train)
     monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path))
-    monkeypatch.setattr("activekd_lab.teacher._CHUNK", 8)  # 30 images: chunks of 8, 8, 8 and 6
+    monkeypatch.setattr("activekd_lab.teacher.CHUNK", 8)  # 30 images: chunks of 8, 8, 8 and 6
     encode, sizes = teacher.encode_inputs, []
 
     def counted(inputs):

@@ -222,9 +222,20 @@ def test_two_processes_train_what_one_does(tmp_path):
         torch.testing.assert_close(found[1][name], value, atol=2e-5, rtol=1e-3)
 
 
-def test_processes_that_cannot_share_a_batch_are_told():
-    class Three:
-        num_processes = 3
+class Three:
+    num_processes, process_index = 3, 0
 
+    def reduce(self, gradients, how):
+        return gradients
+
+
+def test_processes_that_cannot_share_a_batch_are_told():
     with pytest.raises(SettingError, match="batch_labeled must be a multiple of the 3 processes, but got 64"):
         check_share(64, "batch_labeled", Three())
+
+
+def test_processes_need_not_share_a_batch_that_nobody_trains_on(problem):
+    plan = TrainingPlan(steps=1, batch_labeled=6, batch_unlabeled=8)
+    with pytest.raises(SettingError, match="batch_unlabeled must be a multiple of the 3 processes"):
+        train(*problem, plan, accelerator=Three())
+    assert len(train(*problem, replace(plan, distill=False), accelerator=Three())[1].loss) == 1

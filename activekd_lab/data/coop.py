@@ -119,8 +119,11 @@ def download(name: str, root: str = "") -> None:
     """Fetch a data set's images by torchvision, where it can.
 
     Raises:
+        UnknownNameError: a name that is none of the papers' data sets.
         DataError: torchvision has no download for it, or it failed.
     """
+    if name not in (*SPECS, *PUBLISHED):
+        raise UnknownNameError("data set", name, [*SPECS, *PUBLISHED])
     from torchvision import datasets  # noqa: PLC0415  (slow import)
 
     if name not in _TORCHVISION:

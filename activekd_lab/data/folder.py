@@ -49,6 +49,7 @@ class FolderTask(Task):
 
     Raises:
         DataError: no images, bad files, a CSV that does not fit, or class names that do not match the folders.
+        SettingError: one text as class_names, or a test_share outside its range.
 
     Warns:
         UserWarning: images that are exact copies of each other.
@@ -72,6 +73,8 @@ class FolderTask(Task):
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         root = Path(path).expanduser().resolve()
+        if isinstance(class_names, str):
+            raise SettingError(f"class_names must be a list of names, but got the text {class_names!r}; split it.")
         if not root.is_dir():
             raise DataError(f"{root} is no folder; give the folder that holds the images.")
         if not 0 <= test_share < 1:
@@ -171,11 +174,16 @@ def _read_csv(root: Path, table: Path, class_names: Sequence[str] | None) -> _Li
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise DataError(f"The labels file {table} cannot be read ({error.strerror}).") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The labels file {table} is no CSV in UTF-8 ({error}); save it in that encoding.") from error
     if not rows or not {"path", "label"} <= set(rows[0]):
         raise DataError(f"{table} must have the columns path and label and at least one row.")
+    short = [row["path"] for row in rows if row["label"] is None]
+    if short:
+        raise DataError(f"{table} has no label column for {short[0]!r}; end that row in a comma if it is unknown.")
     files = [inside(root, row["path"]) for row in rows]
-    given = [row["label"].strip() for row in rows]
-    names = tuple(class_names) if class_names is not None else tuple(sorted(set(given) - {""}))
+    given = [clean_class_name(row["label"]) for row in rows]
+    names = tuple(map(clean_class_name, class_names if class_names is not None else sorted(set(given) - {""})))
     unknown = sorted(set(given) - set(names) - {""})
     if unknown:
         raise DataError(f"{table} has labels that are no class: {', '.join(unknown[:5])}; class_names are {names}.")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from activekd_lab.data.cache import cached_rows
-from activekd_lab.errors import DataError, UnknownNameError
+from activekd_lab.errors import DataError, SettingError, UnknownNameError
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,8 @@ def check_prompts(class_names: tuple[str, ...], templates: tuple[str, ...]) -> N
         raise DataError(f"Every prompt template needs exactly one '{{}}' for the class name, but got {bad or 'none'}.")
 
 
-STRESS = ("imbalance", "label_noise", "stress_seed")  # options that every task has, see data/stress.py
+STRESS = {"imbalance": "float", "label_noise": "float", "stress_seed": "int"}
+"""Options that every task has, see data/stress.py, with their types."""
 TaskBuilder = Callable[..., Task]
 _TASKS: dict[str, TaskBuilder] = {}
 
@@ -129,15 +131,36 @@ def list_tasks() -> dict[str, str]:
     return {name: (inspect.getdoc(builder) or "").splitlines()[0] for name, builder in sorted(_TASKS.items())}
 
 
-def check_task(name: str, options: dict[str, object]) -> TaskBuilder:
-    """Return the builder of `name`, after refusing unknown tasks and unknown options by name."""
+def check_task(name: str, options: Mapping[str, object]) -> TaskBuilder:
+    """Return the builder of `name`, after refusing unknown tasks, unknown, missing and unfit options by name."""
+    _options(name, options)
+    return _TASKS[name]
+
+
+def _options(name: str, options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of the task `name`, checked against its builder; a number for a text option as its text."""
     if name not in _TASKS:
         raise UnknownNameError("task", name, _TASKS)
-    known = [*inspect.signature(_TASKS[name]).parameters, *STRESS]
+    known = inspect.signature(_TASKS[name]).parameters
+    missing = [p.name for p in known.values() if p.default is p.empty and p.name not in options]
+    if missing:
+        raise SettingError(f"The task {name!r} needs the option {missing[0]}; give it as {missing[0]}=….")
+    kinds = {p.name: getattr(p.annotation, "__name__", p.annotation) for p in known.values()} | STRESS
     for option in options:
-        if option not in known:
-            raise UnknownNameError(f"option of the task {name!r}:", option, known)
-    return _TASKS[name]
+        if option not in kinds:
+            raise UnknownNameError(f"option of the task {name!r}:", option, kinds)
+    return {option: _fitting(name, option, value, kinds[option]) for option, value in options.items()}
+
+
+def _fitting(task: str, option: str, value: object, kind: str) -> object:
+    """Return the value as the annotated kind; other annotations than these are the builder's own to check."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "str" and (number or isinstance(value, Path)):  # the folder 2024, which JSON reads as a number
+        return str(value)
+    fits = {"int": number and isinstance(value, int), "float": number, "str": isinstance(value, str)}
+    if not fits.get(kind, True):
+        raise SettingError(f"The option {option} of the task {task!r} must be {kind}, but got {value!r}.")
+    return value
 
 
 def load_task(name: str, **options: object) -> Task:
@@ -150,9 +173,11 @@ def load_task(name: str, **options: object) -> Task:
 
     Raises:
         UnknownNameError: an unknown task or option; the message lists the known ones, nearest first.
+        SettingError: an option that the task needs is missing, or a value is of another type than its own.
     """
     from activekd_lab.data.stress import stress  # noqa: PLC0415  (it makes tasks itself)
 
-    builder, harder = check_task(name, options), {key: options.pop(key) for key in STRESS if key in options}
-    task = builder(**options)
+    options = _options(name, options)
+    harder = {key: options.pop(key) for key in STRESS if key in options}
+    task = _TASKS[name](**options)
     return stress(task, **harder) if harder else task  # type: ignore[arg-type]

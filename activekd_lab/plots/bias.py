@@ -9,16 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
+from activekd_lab.plots.clusters import colors, corner_traces, paired_maps, symbols
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.map_data import sample
 from activekd_lab.plots.projection import Projection, ProjectionName, circles, fit_projection
-
-_COLORS = (theme.VERMILLION, theme.BLUE, theme.GREEN, theme.ORANGE, theme.PURPLE, theme.SKY)
-_SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
 
 class PredictionBias(NamedTuple):
@@ -87,30 +84,23 @@ def prediction_bias(
         SettingError: shapes that do not fit.
     """
     data = prediction_bias_data(teacher, student, clusters, projection=projection)
-    fig = make_subplots(1, 2, subplot_titles=("teacher", "student, same images and colours"), horizontal_spacing=0.04)
-    fig.update_layout(
-        theme.figure(
-            "Does the student inherit the teacher's clusters?",
-            f"mean radius of a cluster: teacher {data.teacher_radius.mean():.3f}, student "
-            f"{data.student_radius.mean():.3f} (all student predictions: {data.overall_radius:.3f})",
-            height=560,
-        ).layout
+    fig = paired_maps(
+        f"mean radius of a cluster: teacher {data.teacher_radius.mean():.3f}, student "
+        f"{data.student_radius.mean():.3f} (all student predictions: {data.overall_radius:.3f})",
+        "student, same images and colours",
+        height=560,
     )
     ids = np.sort(np.concatenate(sample(len(clusters), 10_000)))
     for k in range(len(data.teacher_radius)):
         _add_cluster(fig, data, k, ids[clusters[ids] == k])
     for col, places, radii in ((1, data.teacher, data.teacher_radius), (2, data.student, data.student_radius)):
         _add_centers(fig, data, places, radii, col)
-        _add_corners(fig, data.projection, class_names, col)
-    fig.update_xaxes(visible=False, constrain="domain")
-    fig.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
-    fig.update_yaxes(scaleanchor="x2", col=2)
-    fig.update_annotations(font_size=13)
+        fig.add_traces(corner_traces(data.projection, class_names), rows=1, cols=col)
     return fig.update_layout(margin=dict(l=20, r=20, t=116, b=60), legend=dict(y=-0.02, itemsizing="constant"))
 
 
 def _add_cluster(fig: go.Figure, data: PredictionBias, k: int, ids: Array) -> None:
-    look = dict(color=_COLORS[k % 6], symbol=_SYMBOLS[(k // 6 + k) % 6], size=5, opacity=0.6)
+    look = dict(color=str(colors(np.array(k))), symbol=str(symbols(np.array(k))), size=5, opacity=0.6)
     for col, places in ((1, data.teacher), (2, data.student)):
         trace = go.Scattergl(
             x=places[ids, 0], y=places[ids, 1], mode="markers", marker=look, name=f"cluster {k + 1}",
@@ -129,20 +119,8 @@ def _add_centers(fig: go.Figure, data: PredictionBias, places: Array, radii: Arr
         x, y = circles(centers, scale * radii[filled])
         line = dict(color=theme.GREY, width=1.5, dash="dot")
         fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False), row=1, col=col)
-    mark = dict(color=[_COLORS[k % 6] for k in filled], size=13, symbol="x", line=dict(color="white", width=2))
+    mark = dict(color=colors(np.array(filled)), size=13, symbol="x", line=dict(color="white", width=2))
     text = [f"centre of cluster {k + 1}: mean radius {radii[k]:.3f}" for k in filled]
     trace = go.Scattergl(x=centers[:, 0], y=centers[:, 1], mode="markers", marker=mark, hovertext=text,
                          hoverinfo="text", name="centres", showlegend=False)  # fmt: skip
     fig.add_trace(trace, row=1, col=col)
-
-
-def _add_corners(fig: go.Figure, projection: Projection, class_names: Sequence[str], col: int) -> None:
-    corners = projection.corners
-    ring = corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))]
-    trace = go.Scatter(x=[*ring[:, 0], ring[0, 0]], y=[*ring[:, 1], ring[0, 1]], mode="lines", hoverinfo="skip",
-                       line=dict(color=theme.GREY, width=1), showlegend=False)  # fmt: skip
-    if projection.name in ("wheel", "ternary"):
-        fig.add_trace(trace, row=1, col=col)
-    names = go.Scatter(x=corners[:, 0], y=corners[:, 1], mode="markers", marker=dict(size=4, color=theme.GREY),
-                       hovertext=list(class_names), hoverinfo="text", showlegend=False)  # fmt: skip
-    fig.add_trace(names, row=1, col=col)

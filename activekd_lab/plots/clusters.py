@@ -13,12 +13,11 @@ from plotly.subplots import make_subplots
 
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
-from activekd_lab.plots.projection import Projection
+from activekd_lab.plots.projection import Projection, circles
 
 _COLORS = (theme.VERMILLION, theme.BLUE, theme.GREEN, theme.ORANGE, theme.PURPLE, theme.SKY)
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 _INK = "#1d2530"
-_TURN = np.linspace(0, 2 * np.pi, 49)
 TRACES = 3
 """Traces a side: images, circles, numbered centres."""
 
@@ -54,35 +53,34 @@ def cluster_figure(
     teacher: ClusterMap, student: ClusterMap, projection: Projection, class_names: Sequence[str]
 ) -> go.Figure:
     """Draw both sides; the first six traces are `cluster_traces` of the teacher, then of the student."""
-    fig = make_subplots(1, 2, subplot_titles=("teacher", "student, in the teacher's colours"), horizontal_spacing=0.03)
-    fig.update_layout(
-        theme.figure(
-            "Does the student inherit the teacher's clusters?",
-            "numbers are each model's own centres, circles the mean distance to them",
-            height=520,
-        ).layout
-    )
+    about = "numbers are each model's own centres, circles the mean distance to them"
+    fig = paired_maps(about, "student, in the teacher's colours", height=520)
     for col, side in ((1, teacher), (2, student)):
         fig.add_traces(cluster_traces(side), rows=1, cols=col)
     for col in (1, 2):
-        fig.add_traces(_corners(projection, class_names), rows=1, cols=col)
+        fig.add_traces(corner_traces(projection, class_names), rows=1, cols=col)
+    return fig.update_layout(showlegend=False, hovermode="closest", margin=dict(l=10, r=10, t=112, b=10))
+
+
+def paired_maps(about: str, student: str, *, height: int) -> go.Figure:
+    """Return two empty maps side by side, the teacher's and, under its own heading, the student's."""
+    fig = make_subplots(1, 2, subplot_titles=("teacher", student), horizontal_spacing=0.03)
+    fig.update_layout(theme.figure("Does the student inherit the teacher's clusters?", about, height=height).layout)
     fig.update_xaxes(visible=False, constrain="domain")
     fig.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
     fig.update_yaxes(scaleanchor="x2", col=2)
-    fig.update_annotations(font_size=13)
-    return fig.update_layout(showlegend=False, hovermode="closest", margin=dict(l=10, r=10, t=112, b=10))
+    return fig.update_annotations(font_size=13)
 
 
 def cluster_traces(side: ClusterMap) -> list[Any]:
     """Return images, circles and numbered centres of one side; all WebGL, which alone is drawn above WebGL."""
     look = dict(size=4.5, opacity=0.6, color=colors(side.groups), symbol=symbols(side.groups))
     center = dict(size=17, color="white", line=dict(color=_INK, width=1.5))
-    around = side.centers[:, None] + side.radii[:, None, None] * np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
-    path = np.concatenate([around, np.full((len(around), 1, 2), np.nan)], axis=1).reshape(-1, 2).astype(np.float32)
+    x, y = circles(side.centers, side.radii)
     hover = dict(customdata=side.groups + 1, hovertemplate="teacher's cluster %{customdata}<extra></extra>")
     return [
         go.Scattergl(x=side.positions[:, 0], y=side.positions[:, 1], mode="markers", marker=look, **hover),
-        go.Scattergl(x=path[:, 0], y=path[:, 1], mode="lines", line=dict(color=_INK, width=1.6), hoverinfo="skip"),
+        go.Scattergl(x=x, y=y, mode="lines", line=dict(color=_INK, width=1.6), hoverinfo="skip"),
         go.Scattergl(x=side.centers[:, 0], y=side.centers[:, 1], mode="markers+text", marker=center,
                      text=[str(k + 1) for k in side.numbers], textfont=dict(size=10, color=_INK), hoverinfo="skip"),
     ]  # fmt: skip
@@ -98,13 +96,11 @@ def symbols(groups: Array) -> Array:
     return np.take(_SYMBOLS, (groups // len(_COLORS) + groups) % len(_SYMBOLS))
 
 
-def _corners(projection: Projection, class_names: Sequence[str]) -> list[Any]:
-    corners = projection.corners
+def corner_traces(projection: Projection, class_names: Sequence[str]) -> list[Any]:
+    """Return the rim, where the map has one, and the classes' corners with their names on hover."""
+    corners, rim = projection.corners, projection.rim
+    line = dict(color=theme.GREY, width=1)
+    edge = go.Scatter(x=rim[:, 0], y=rim[:, 1], mode="lines", line=line, hoverinfo="skip", showlegend=False)
     names = go.Scatter(x=corners[:, 0], y=corners[:, 1], mode="markers", marker=dict(size=4, color=theme.GREY),
-                       hovertext=list(class_names), hoverinfo="text")  # fmt: skip
-    if projection.name not in ("wheel", "ternary"):
-        return [names]
-    ring = corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))]
-    rim = go.Scatter(x=[*ring[:, 0], ring[0, 0]], y=[*ring[:, 1], ring[0, 1]], mode="lines", hoverinfo="skip",
-                     line=dict(color=theme.GREY, width=1))  # fmt: skip
-    return [rim, names]
+                       hovertext=list(class_names), hoverinfo="text", showlegend=False)  # fmt: skip
+    return [edge, names] if len(rim) else [names]

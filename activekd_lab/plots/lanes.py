@@ -88,7 +88,7 @@ def lane_traces(lane: Lane, projection: Projection | None, *, maps: bool) -> lis
     )  # fmt: skip
     if not maps:
         return [curve]
-    rim = _rim(projection)
+    rim = _NONE if projection is None else projection.rim
     return [
         curve,
         go.Scattergl(x=rim[:, 0], y=rim[:, 1], mode="lines", line=dict(color=theme.GREY, width=1), **_QUIET),
@@ -104,14 +104,6 @@ _HALO = dict(color="white", width=0.8)
 
 def _dots(places: Array, **look: Any) -> go.Scattergl:
     return go.Scattergl(x=places[:, 0], y=places[:, 1], mode="markers", marker=look, **_QUIET)
-
-
-def _rim(projection: Projection | None) -> Array:
-    """Return the polygon of the classes' corners, closed."""
-    if projection is None:
-        return _NONE
-    corners = projection.corners
-    return np.asarray(corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))][[*range(len(corners)), 0]])
 
 
 def lane_title(lane: Lane) -> str:

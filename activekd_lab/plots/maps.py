@@ -82,7 +82,7 @@ def map_figure(data: ProbabilityMap, shown: MapRound) -> go.Figure:
     fig.update_xaxes(visible=False, constrain="domain")
     fig.update_yaxes(visible=False, scaleanchor="x")
     fig.add_traces(traces(data, shown))
-    if data.projection.layout is None and data.projection.name != "pca":
+    if len(data.projection.rim):
         _add_rim(fig, data)
     fig.update_layout(coloraxis=dict(cmin=0, cmax=1, colorbar=_COLORBAR), legend=dict(y=1, yanchor="bottom"))
     fig.update_layout(margin=dict(l=20, r=20, t=112, b=20))
@@ -192,10 +192,9 @@ def _round_colors(rounds: Array) -> list[str]:
 
 def _add_rim(fig: go.Figure, data: ProbabilityMap) -> None:
     """Draw the polygon of the classes' corners, and their names around it."""
-    corners = data.projection.corners
+    corners, rim = data.projection.corners, data.projection.rim
     angles = np.arctan2(corners[:, 1], corners[:, 0])
-    ring = corners[np.argsort(angles)][[*range(len(corners)), 0]]
-    fig.add_trace(go.Scatter(x=ring[:, 0], y=ring[:, 1], mode="lines", line=dict(color=theme.GREY, width=1),
+    fig.add_trace(go.Scatter(x=rim[:, 0], y=rim[:, 1], mode="lines", line=dict(color=theme.GREY, width=1),
                              hoverinfo="skip", showlegend=False))  # fmt: skip
     many = len(corners) > _UPRIGHT
     reach = 1.08 + _PER_LETTER * max(len(shorten(name)) for name in data.class_names) if many else 1.2

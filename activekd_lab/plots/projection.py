@@ -51,6 +51,14 @@ class Projection(NamedTuple):
         """(C, 2) positions of certain predictions of each class."""
         return np.asarray((np.eye(len(self.mean)) - self.mean) @ self.anchors, dtype=np.float32)
 
+    @property
+    def rim(self) -> Array:
+        """(C + 1, 2) the polygon of the corners, closed; empty with "pca" and "umap", where they bound nothing."""
+        if self.name not in ("wheel", "ternary"):
+            return np.empty((0, 2), dtype=np.float32)
+        corners = self.corners
+        return np.asarray(corners[np.argsort(np.arctan2(corners[:, 1], corners[:, 0]))][[*range(len(corners)), 0]])
+
 
 def fit_projection(
     probabilities: Array, name: ProjectionName | None = None, *, layout: Array | None = None

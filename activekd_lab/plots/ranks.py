@@ -38,8 +38,8 @@ def critical_difference(results: Sequence[RunResult], *, alpha: float = 0.05) ->
     said = "" if math.isnan(data.p_value) else f"; Friedman p = {data.p_value:.3g}"
     fig = theme.figure(
         "Mean ranks and critical difference",
-        f"{data.blocks} combinations of data set, settings and seed; bars join what could be chance "
-        f"(critical difference {data.critical:.2f}){said}",
+        f"by area under the learning curve, in {data.blocks} combinations of data set, settings and seed; bars join "
+        f"what could be chance (critical difference {data.critical:.2f}){said}",
         x="mean rank (1 is best)", height=210 + 34 * (len(data.names) + len(data.cliques)), showlegend=False,
     )  # fmt: skip
     for i, (name, rank) in enumerate(zip(data.names, data.ranks, strict=True)):

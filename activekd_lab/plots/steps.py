@@ -15,9 +15,8 @@ from activekd_lab.plots import theme
 from activekd_lab.plots.distances import distances, nearest
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.maps import add_frame_controls
-from activekd_lab.plots.projection import fit_projection
+from activekd_lab.plots.projection import circles, fit_projection
 
-_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 73)) for f in (np.cos, np.sin)], axis=1)
 _MOVED = [1, 2, 3, 4, 5]  # traces that change along the picks; 0 is the triangle
 
 
@@ -138,9 +137,8 @@ def _traces(data: SelectionSteps, k: int) -> list[Any]:
 
 
 def _discs(centers: Array, radius: float, scale: float) -> go.Scatter:
-    gap = np.full((1, 2), np.nan)
-    outline = np.concatenate([np.concatenate([center + radius * scale * _CIRCLE, gap]) for center in centers])
+    x, y = circles(centers, radius * scale)
     return go.Scatter(
-        x=outline[:, 0], y=outline[:, 1], mode="lines", fill="toself", fillcolor=theme.rgba(theme.SKY, 0.12),
+        x=x, y=y, mode="lines", fill="toself", fillcolor=theme.rgba(theme.SKY, 0.12),
         line=dict(color=theme.rgba(theme.SKY, 0.5), width=1), hoverinfo="skip", name=f"covering radius {radius:.3f}",
     )  # fmt: skip

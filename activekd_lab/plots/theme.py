@@ -41,7 +41,7 @@ _STYLES = {
     "class_balanced": Style(SKY, "longdashdot", "cross"),
     "margin": Style(ORANGE, "dash", "x"),
     "least_confidence": Style(ORANGE, "dot", "star"),
-    "bald": Style(GREEN, "solid", "pentagon"),
+    "head_disagreement": Style(GREEN, "solid", "pentagon"),
     "typiclust": Style(BLUE, "solid", "hexagon"),
     "probcover": Style(PURPLE, "solid", "star-diamond"),
     "kmeans": Style(SKY, "solid", "bowtie"),

@@ -153,8 +153,9 @@ def test_the_commands_check_and_prepare(tmp_path, monkeypatch):
         assert line in bad.stdout
     refused = CliRunner().invoke(app, ["data", "prepare", "stanford_cars", "--download"])
     assert "torchvision cannot download stanford_cars" in str(refused.exception)
-    unknown = CliRunner().invoke(app, ["data", "check", "eurosta"])
-    assert "nearest first: eurosat" in str(unknown.exception)
+    for command in (["check", "eurosta"], ["prepare", "eurosta", "--download"]):
+        unknown = CliRunner().invoke(app, ["data", *command])
+        assert "Unknown data set 'eurosta'. Known, nearest first: eurosat" in str(unknown.exception)
 
 
 def test_few_shot_starts_follow_the_seed(tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 import activekd_lab as akd
 from activekd_lab.data.folder import FolderTask
 from activekd_lab.data.images import read_image
-from activekd_lab.errors import DataError
+from activekd_lab.errors import DataError, SettingError
 from activekd_lab.loop import ActiveRun
 
 RED, GREEN = (200, 20, 30), (20, 180, 40)
@@ -131,6 +131,30 @@ def test_a_csv_tells_labels_and_what_is_unknown(photos, tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\ngreen/99.jpg,leaf\n")
     with pytest.raises(DataError, match=r"1 of 1 image files do not exist: .*99\.jpg"):
         FolderTask(photos, ["leaf", "rose"], labels=tmp_path / "labels.csv")
+
+
+def test_class_names_are_cleaned_on_both_sides_of_a_csv(photos, tmp_path):
+    (tmp_path / "labels.csv").write_text("path,label\ngreen/0.jpg,polar bear\ngreen/1.jpg,brown_bear\n")
+    task = FolderTask(photos, ["polar_bear", "brown bear"], labels=tmp_path / "labels.csv", image_size=16, test_share=0)
+    assert (task.class_names, task.train.labels.tolist()) == (("polar bear", "brown bear"), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,label\ngreen/0.jpg,leaf\ngreen/1.jpg\n", "no label column for 'green/1.jpg'; end that row in a comma"),
+        ("path,label\ngreen/0.jpg,Käfer\n".encode("latin-1"), r"labels\.csv is no CSV in UTF-8 \('utf-8' codec"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_refused_in_a_sentence(photos, tmp_path, content, message):
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        FolderTask(photos, labels=tmp_path / "labels.csv", image_size=16)
+
+
+def test_a_text_is_no_list_of_class_names(photos):
+    with pytest.raises(SettingError, match=r"must be a list of names, but got the text 'cat,dog'"):
+        FolderTask(photos, "cat,dog")
 
 
 def test_folders_that_say_too_little(photos, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from activekd_lab.data import Split, Task, list_tasks, load_task
+from activekd_lab.data import Split, Task, check_task, list_tasks, load_task
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
 
 
@@ -14,6 +14,31 @@ def test_unknown_task_and_option_name_the_nearest():
         load_task("shape")
     with pytest.raises(UnknownNameError, match="nearest first: long_tail"):
         load_task("shapes", longtail=1)
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("folder", {}, "The task 'folder' needs the option path"),
+        ("folder", {"path": True}, "option path of the task 'folder' must be str, but got True"),
+        ("shapes", {"num_classes": "many"}, "option num_classes of the task 'shapes' must be int, but got 'many'"),
+        ("shapes", {"pool_size": 500.5}, "option pool_size of the task 'shapes' must be int, but got 500.5"),
+        ("shapes", {"long_tail": "x"}, "option long_tail of the task 'shapes' must be float, but got 'x'"),
+        ("digits", {"seed": "x"}, "option seed of the task 'digits' must be int, but got 'x'"),
+        ("digits", {"label_noise": "x"}, "option label_noise of the task 'digits' must be float, but got 'x'"),
+        ("eurosat", {"image_size": True}, "option image_size of the task 'eurosat' must be int, but got True"),
+    ],
+)
+def test_missing_and_unfit_options_are_refused_in_a_sentence(task, options, message):
+    for look in (lambda: check_task(task, options), lambda: load_task(task, **options)):
+        with pytest.raises(SettingError, match=message):
+            look()
+
+
+def test_a_whole_number_does_for_a_float_and_a_number_for_a_name():
+    check_task("shapes", {"long_tail": 1})
+    with pytest.raises(DataError, match="2024 is no folder"):
+        load_task("folder", path=2024)
 
 
 def test_every_task_has_a_line_of_help():

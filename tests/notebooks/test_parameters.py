@@ -42,6 +42,12 @@ def test_a_profile_sets_what_was_not_given():
     assert notebooks.read_parameters(namespace(injected='profile = "paper"')).config.epochs == 200
 
 
+def test_a_length_of_training_that_was_given_wins_over_the_profile():
+    cell = CELL + "steps: int = 100  # a round\n"
+    found = notebooks.read_parameters(namespace(cell=cell, injected='profile = "paper"\nsteps = 30'))
+    assert (found.config.steps, found.config.epochs, found.config.rounds) == (30, None, 15)
+
+
 def test_a_smoke_run_is_on_a_small_task():
     cell = CELL + 'task: str = "shapes"  # which images\n'
     assert notebooks.read_parameters(namespace(cell=cell)).config.task_options == {}

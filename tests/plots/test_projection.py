@@ -27,6 +27,14 @@ def test_the_wheel_seats_confused_classes_side_by_side():
     np.testing.assert_allclose(gaps, 1, rtol=1e-5)  # the side of a regular hexagon: all six pairs are neighbours
 
 
+def test_the_rim_goes_around_the_corners_once_and_only_where_they_bound_the_map():
+    p = probabilities(50, 6, 2.0, 0)
+    rim = fit_projection(p).rim
+    np.testing.assert_array_equal(rim[0], rim[-1])
+    np.testing.assert_allclose(np.linalg.norm(np.diff(rim, axis=0), axis=1), 1, rtol=1e-5)  # a regular hexagon
+    assert fit_projection(p, "pca").rim.shape == (0, 2)
+
+
 def test_pca_agrees_with_a_singular_value_decomposition():
     p = probabilities(200, 6, 2.0, 1)
     projection = fit_projection(p, "pca")

@@ -24,6 +24,7 @@ def test_the_figure_names_every_selector_with_its_rank():
     fig = critical_difference(runs())
     assert [trace.text for trace in fig.data if trace.text] == ["pcoreset 1.00", "entropy 2.00", "random 3.00"]
     assert fig.layout.title.text == "Mean ranks and critical difference"
+    assert "by area under the learning curve" in fig.to_html(include_plotlyjs=False)
     assert "Friedman p = 0.0183" in fig.to_html(include_plotlyjs=False)
 
 

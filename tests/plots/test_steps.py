@@ -27,8 +27,8 @@ def test_a_stop_for_every_pick_and_a_disc_around_every_centre():
     assert [frame.data[0].name for frame in fig.frames] == [f"covering radius {r}" for r in ("1.414", "1.414", "0.816")]
     discs = [int(np.isnan(frame.data[0].x).sum()) for frame in fig.frames]
     assert discs == [1, 2, 3]
-    outline = np.array([fig.frames[2].data[0].x[:73], fig.frames[2].data[0].y[:73]]).T
-    radius = np.linalg.norm(outline - outline[:72].mean(axis=0), axis=1)
+    outline = np.array([fig.frames[2].data[0].x[:49], fig.frames[2].data[0].y[:49]]).T
+    radius = np.linalg.norm(outline - outline[:48].mean(axis=0), axis=1)
     np.testing.assert_allclose(radius, 1, rtol=1e-5)  # from a corner to the middle, the image that is covered worst
 
 

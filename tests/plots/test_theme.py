@@ -6,12 +6,14 @@ import pytest
 from activekd_lab import plots
 from activekd_lab.errors import UnknownNameError
 from activekd_lab.plots.theme import _STYLES, figure, rgba, selector_style, use_theme
+from activekd_lab.selectors import REGISTRY
 
 
 def test_known_selectors_differ_in_colour_or_dash_and_never_only_in_hue():
     looks = [(style.color, style.dash) for style in _STYLES.values()]
     assert len(set(looks)) == len(looks)
     assert len({style.symbol for style in _STYLES.values()}) == len(looks)
+    assert set(_STYLES) <= set(REGISTRY)  # a renamed selector keeps its look
 
 
 def test_a_selector_of_ones_own_looks_the_same_every_time():
