@@ -63,7 +63,7 @@ class Backbone(nn.Module):
         training = self.training
         try:
             with torch.no_grad():
-                self.eval()(torch.zeros(1, 3, image_size, image_size), image_size)
+                self.eval()(torch.zeros(1, 3, image_size, image_size, device=self.mean.device), image_size)
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise SettingError(f"The backbone {self.name!r} cannot take image_size={image_size} ({reason}).") from error

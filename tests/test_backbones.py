@@ -77,6 +77,10 @@ def test_an_image_size_the_network_cannot_take():
         DualHeadStudent("timm/test_vit", 3, pretrained=False, image_size=50)
 
 
+def test_the_size_is_tried_where_the_network_lies():
+    build_backbone("small_cnn").to("meta").check_size(32)
+
+
 def test_the_clip_tower_gives_open_clips_image_features():
     tower = build_backbone("open_clip/bundled").eval()
     model = open_clip.create_model(f"local-dir:{BUNDLED}").eval()
