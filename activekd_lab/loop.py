@@ -54,7 +54,8 @@ class ActiveRun:
         UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
         SettingError: a store beside a selector function.
         PoolError: rounds × budget beyond the pool, before training, with the numbers.
-        RunFolderError: a store that cannot be written or belongs to another configuration.
+        RunFolderError: a store that cannot be written, belongs to another configuration, or in which another process
+            writes this run.
     """
 
     def __init__(
@@ -127,7 +128,8 @@ class ActiveRun:
             order = torch.randperm(len(pool.unlabeled_ids), generator=generator(self.config.seed, "validation"))
             held_out = pool.unlabeled_ids[order[: self.config.validation_labels]]
             pool.buy(held_out, round_index=0, source="validation")
-            self._write_labels(pool)
+            with self._writing():
+                self._write_labels(pool)
         return pool
 
     def _write_labels(self, pool: Pool) -> None:
@@ -136,8 +138,14 @@ class ActiveRun:
 
     def __iter__(self) -> Iterator[RoundRecord]:
         yield from list(self.records)
-        while len(self.records) <= self.config.rounds:
-            yield self._round(len(self.records))
+        if len(self.records) > self.config.rounds:
+            return
+        with self._writing():
+            while len(self.records) <= self.config.rounds:
+                yield self._round(len(self.records))
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return self.folder.writing(len(self.records)) if self.folder and self._writes else nullcontext()
 
     def _round(self, index: int) -> RoundRecord:
         seconds: dict[str, float] = {}

@@ -11,14 +11,19 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from activekd_lab.errors import RunFolderError
 from activekd_lab.records import Label, RoundRecord, RunResult, compare_frame, prediction_path
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 __all__ = [
     "Label",
@@ -57,10 +62,9 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-            if (folder / "config.json").exists():
-                _check_same(folder, identity)
-            else:
+            if not (folder / "config.json").exists():
                 self._start(identity, header)
+            _check_same(folder, identity)
         except OSError as error:
             if isinstance(error, RunFolderError):
                 raise
@@ -70,12 +74,51 @@ class RunFolder:
             ) from error
 
     def _start(self, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-        strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-        if strangers:
+        with self._alone():
+            names = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+            if "config.json" in names:
+                return  # another process was quicker
+            if names:
+                raise RunFolderError(
+                    f"The folder {self.path} holds {names[0]} but no config.json, so it is no run; use another store."
+                )
+            text = json.dumps({"format": FORMAT, "config": identity, **header}, indent=2)
+            write_atomic(self.path / "config.json", text)
+
+    @cached_property
+    def _lock(self) -> BaseFileLock:
+        from filelock import FileLock  # noqa: PLC0415  (only who writes needs it)
+
+        return FileLock(self.path / ".lock", thread_local=False)  # a widget's run may end in another thread
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        from filelock import Timeout  # noqa: PLC0415
+
+        try:
+            held = self._lock.acquire(timeout=0)
+        except Timeout:
             raise RunFolderError(
-                f"The folder {self.path} holds {strangers[0]} but no config.json, so it is no run; use another store."
-            )
-        write_atomic(self.path / "config.json", json.dumps({"format": FORMAT, "config": identity, **header}, indent=2))
+                f"The run in {self.path} is being written already, by another process or by an iteration that was left "
+                "unfinished in this one; end that first, or choose another store."
+            ) from None
+        with held:
+            yield
+
+    @contextmanager
+    def writing(self, rounds: int) -> Iterator[None]:
+        """Keep other writers out of the folder; they are refused, not kept waiting. Readers need no lock.
+
+        Args:
+            rounds: how many finished rounds the caller has read and continues from.
+
+        Raises:
+            RunFolderError: somebody else writes the run, or has written rounds since.
+        """
+        with self._alone():
+            if (found := len(self.records())) != rounds:
+                raise RunFolderError(_moved_on(self.path, found, rounds))
+            yield
 
     def records(self) -> list[RoundRecord]:
         """Return the finished rounds."""
@@ -86,11 +129,18 @@ class RunFolder:
         return read_labels(self.path)
 
     def append(self, record: RoundRecord) -> None:
-        """Append a finished round: written whole and flushed to disk, or not at all."""
+        """Append a finished round: written whole and flushed to disk, or not at all.
+
+        Raises:
+            RunFolderError: it is not the next round.
+        """
+        path = self.path / "rounds.jsonl"
+        text = path.read_text() if path.exists() else ""
+        if text.count("\n") != record.round:
+            raise RunFolderError(_moved_on(self.path, text.count("\n"), record.round))
         seconds = read_seconds(self.path) | {str(record.round): dict(record.seconds)}
         write_atomic(self.path / "seconds.json", json.dumps(seconds))
-        path = self.path / "rounds.jsonl"
-        write_atomic(path, (path.read_text() if path.exists() else "") + record.to_json() + "\n")
+        write_atomic(path, text + record.to_json() + "\n")
 
     def write_labels(self, labels: Iterable[Label]) -> None:
         """Replace labels.csv."""
@@ -175,6 +225,13 @@ def _damaged(path: Path, number: int) -> str:
     )
 
 
+def _moved_on(folder: Path, found: int, known: int) -> str:
+    return (
+        f"The run in {folder} holds {found} finished rounds, not the {known} that it is to be continued from, so "
+        "somebody else has written there; open it again."
+    )
+
+
 def read_seconds(folder: Path) -> dict[str, dict[str, float]]:
     """Read the wall times of each round; they are a convenience, so a missing file is an empty answer."""
     path = folder / "seconds.json"
@@ -235,7 +292,7 @@ def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a small text file whole: to a temporary name, to disk, then renamed."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # hidden: one that a kill left makes no folder a stranger's
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

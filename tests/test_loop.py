@@ -184,6 +184,20 @@ def test_a_finished_run_is_only_read(tiny, tmp_path):
     assert active.student is None
 
 
+def test_a_run_that_is_going_on_is_not_written_by_another(tiny, tmp_path):
+    config = RunConfig(**tiny | {"rounds": 1})
+    first = iter(ActiveRun(config, store=tmp_path))
+    next(first)
+    late = ActiveRun(config, store=tmp_path)
+    with pytest.raises(RunFolderError, match="is being written already"):
+        list(late)
+    assert [r.round for r in first] == [1]
+    before = {path: path.read_bytes() for path in next(tmp_path.iterdir()).glob("*.*")}
+    with pytest.raises(RunFolderError, match="holds 2 finished rounds, not the 1"):
+        list(late)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
