@@ -114,15 +114,15 @@ class ActiveRun:
         return {
             "teacher_accuracy": self.prepared.teacher_accuracy,
             "class_names": self.prepared.task.class_names,
+            "task_fingerprint": self.prepared.task.fingerprint,
             "provenance": provenance(self.prepared.device),
         }
 
     def _restore_pool(self) -> Pool:
         """Return the pool as it stood before the next round; labels of an unfinished round are dropped."""
         train, g = self.prepared.task.train, generator(self.config.seed, "initial")
-        stored = [label for label in (self.folder.labels() if self.folder else []) if label.round <= len(self.records)]
-        pool = Pool(train, stored)
-        if not stored:
+        pool = Pool(train, self.folder.labels_of(self.records) if self.folder and self.records else [])
+        if not self.records:
             ids = initial_ids(train, self.prepared.task.num_classes, self.config.initial_per_class, g)
             pool.buy(ids, round_index=0, source="initial")
             order = torch.randperm(len(pool.unlabeled_ids), generator=generator(self.config.seed, "validation"))

@@ -122,7 +122,7 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
         if getattr(config, name) and config.freeze_backbone is True:
             raise SettingError(f"{name} has no effect with a frozen backbone, whose features are cached; leave it out.")
     if task is None:
-        task = _load_task(config.task, tuple(sorted(config.task_options.items())))
+        task = _task(config)
         _check_labels(task)
     device = resolve_device(config.device)
     teacher = _load_teacher(config.teacher, device)
@@ -147,6 +147,13 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
         inputs = ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
     accuracy = float((test_logits.argmax(1) == task.test.labels).float().mean())
     return Prepared(task, teacher, head, device, embeddings, train_logits.softmax(1), accuracy, features, inputs)
+
+
+def _task(config: RunConfig) -> Task:
+    """Return the task of a run, loaded once; a folder's files may have changed since, so it is looked at again."""
+    if config.task == "folder":
+        return load_task(config.task, **config.task_options)
+    return _load_task(config.task, tuple(sorted(config.task_options.items())))
 
 
 def _check_labels(task: Task) -> None:

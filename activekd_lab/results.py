@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -50,10 +50,12 @@ class RunFolder:
     Args:
         folder: `runs/<name>-<hash>`, made if needed.
         identity: the settings that must agree (`RunConfig.identity()`).
-        header: everything else that goes into config.json when the folder is new.
+        header: everything else that goes into config.json when the folder is new; its `task_fingerprint`, where both
+            have one, must agree too.
 
     Raises:
-        RunFolderError: not writable, written by another configuration or a newer version, or damaged.
+        RunFolderError: not writable, written by another configuration, on another task's content or by a newer version,
+            or damaged.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
@@ -64,7 +66,7 @@ class RunFolder:
                 raise PermissionError(13, "Permission denied")
             if not (folder / "config.json").exists():
                 self._start(identity, header)
-            _check_same(folder, identity)
+            _check_same(folder, identity, header)
         except OSError as error:
             if isinstance(error, RunFolderError):
                 raise
@@ -127,6 +129,22 @@ class RunFolder:
     def labels(self) -> list[Label]:
         """Return the labels bought so far."""
         return read_labels(self.path)
+
+    def labels_of(self, records: Sequence[RoundRecord]) -> list[Label]:
+        """Return the labels that finished rounds started from and bought; those of an unfinished round are left out.
+
+        Raises:
+            RunFolderError: labels.csv does not hold what the records say.
+        """
+        labels = [label for label in self.labels() if label.round <= len(records)]
+        picked = [i for record in records for i in record.picks]
+        spent = records[0].labels + len(picked) if records else len(labels)
+        if [label.id for label in labels if label.source == "selector"] != picked or len(labels) != spent:
+            raise RunFolderError(
+                f"{self.path / 'labels.csv'} does not hold the {spent} labels that rounds.jsonl says were bought; "
+                "nothing was changed. Bring that file back, or delete the folder to start again."
+            )
+        return labels
 
     def append(self, record: RoundRecord) -> None:
         """Append a finished round: written whole and flushed to disk, or not at all.
@@ -279,14 +297,21 @@ def _read_header(folder: Path) -> dict[str, Any]:
     return checked
 
 
-def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:
-    stored = _read_header(folder)["config"]
+def _check_same(folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    there = _read_header(folder)
+    stored = there["config"]
     differing = sorted(k for k in {*stored, *identity} if stored.get(k) != identity.get(k))
     if differing:
         name = differing[0]
         raise RunFolderError(
             f"{folder} belongs to another configuration ({name}={stored.get(name)!r} there, {identity.get(name)!r} "
             "here); nothing was changed. Choose another store."
+        )
+    before, now = (h.get("task_fingerprint") for h in (there, header))
+    if None not in (before, now) and before != now:  # folders of earlier versions have none
+        raise RunFolderError(
+            f"The run in {folder} was begun on other images, labels or class names than the task has now, so its ids "
+            "stand for other images; nothing was changed. Bring those back, or choose another store to start again."
         )
 
 

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,34 @@ def test_a_finished_run_is_only_read(tiny, tmp_path):
     active = ActiveRun(RunConfig(**tiny), store=tmp_path)
     assert tuple(active) == first.records
     assert active.student is None
+
+
+@pytest.mark.parametrize("damage", [lambda lines: lines[:-3], lambda lines: [lines[0], *lines[2:]], lambda lines: []])
+def test_labels_that_got_lost_are_noticed_and_nothing_is_changed(tiny, tmp_path, damage):
+    active = ActiveRun(RunConfig(**tiny), store=tmp_path, cancel=lambda: len(active.records) > 1)
+    with pytest.raises(Cancelled):
+        list(active)
+    table = active.folder.path / "labels.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    if text := "".join(damage(lines)):
+        table.write_text(text)
+    else:
+        table.unlink()
+    before = files(active.folder.path) if text else {}
+    with pytest.raises(RunFolderError, match=r"labels.csv does not hold the 14 labels that rounds.jsonl says"):
+        ActiveRun(RunConfig(**tiny), store=tmp_path)
+    assert files(active.folder.path) == before if text else not table.exists()
+
+
+def test_a_kill_between_the_labels_and_the_record_costs_only_that_round(tiny, tmp_path, monkeypatch):
+    config = RunConfig(**tiny)
+    whole, rounds = run(config, store=tmp_path / "whole"), iter(ActiveRun(config, store=tmp_path / "cut"))
+    next(rounds)
+    monkeypatch.setattr("activekd_lab.results.RunFolder.append", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        next(rounds)
+    monkeypatch.undo()
+    assert files(run(config, store=tmp_path / "cut").folder) == files(whole.folder)
 
 
 def test_a_run_that_is_going_on_is_not_written_by_another(tiny, tmp_path):
