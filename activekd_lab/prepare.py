@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,13 +17,16 @@ from torch import Tensor
 from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
-from activekd_lab.data.store import cached_tensor
+from activekd_lab.data.cache import cached_rows
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.fewshot import few_shot
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
-from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
+from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device, weights_fingerprint
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
 from activekd_lab.view_cache import CachedViewInputs, encode_cached_views
+
+_BATCH = 64  # images that the frozen backbone sees at once
+_CHUNK = 32 * _BATCH  # images between two writes of the cache: what a kill costs at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,35 +183,55 @@ _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(o
 _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, device=device))
 
 
+class _Frozen(NamedTuple):
+    backbone: Backbone
+    fingerprint: str
+
+
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
     """Return the backbone that is frozen in every round of a run, built once."""
-    return _frozen_backbone(config.backbone, config.start_pretrained, config.backbone_weights, device)
+    return _frozen(config, device).backbone
+
+
+def _frozen(config: RunConfig, device: torch.device) -> _Frozen:
+    file = Path(config.backbone_weights) if config.backbone_weights else None
+    changed = file.stat().st_mtime_ns if file and file.exists() else 0
+    return _build_frozen(config.backbone, config.start_pretrained, config.backbone_weights, changed, device)
 
 
 @lru_cache(maxsize=2)
-def _frozen_backbone(name: str, pretrained: bool | None, weights: str | None, device: torch.device) -> Backbone:
+def _build_frozen(
+    name: str, pretrained: bool | None, weights: str | None, changed: int, device: torch.device
+) -> _Frozen:
     with seeded(torch.Generator().manual_seed(0)):
         backbone: Backbone = build_backbone(name, pretrained=pretrained, weights=weights).to(device)
     backbone.to(memory_format=torch.channels_last)  # 1.7 times the images a second on a CPU
-    return backbone.eval().requires_grad_(False)
+    return _Frozen(backbone.eval().requires_grad_(False), weights_fingerprint(backbone))
 
 
 def backbone_features(config: RunConfig, split: Split, device: torch.device) -> Tensor:
-    """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels."""
-    start = (config.start_pretrained, config.backbone_weights)
-    key = ("stages", config.backbone, start, config.image_size, version("timm"), split.fingerprint)
+    """Return (N, F) stage features of the frozen backbone, cached on disk by weights, size and pixels."""
+    backbone, fingerprint = _frozen(config, device)
+    key = {
+        "backbone": config.backbone,
+        "weights": fingerprint,
+        "image_size": str(config.image_size),
+        "timm": version("timm"),
+        "split": split.fingerprint,
+    }
 
     @torch.inference_mode()
-    def compute() -> Tensor:
-        backbone = frozen_backbone(config, device)
-        backbone.check_size(config.image_size)
-        if len(split) == 0:
+    def compute(ids: range) -> Tensor:
+        if len(ids) == 0:
             return torch.empty(0, backbone.num_stage_features)
-        pixels = (images.to(device).contiguous(memory_format=torch.channels_last) for images in split.images.split(64))
+        parts = split.images[ids.start : ids.stop].split(_BATCH)
+        pixels = (images.to(device).contiguous(memory_format=torch.channels_last) for images in parts)
         batches = (images.float() / 255 for images in pixels)
         return torch.cat([backbone.stages(batch, config.image_size).float().cpu() for batch in batches])
 
-    return cached_tensor("features", key, compute)
+    backbone.check_size(config.image_size)
+    about = f"{config.backbone}, {split.name}"
+    return cached_rows("features", key, len(split), compute, chunk=_CHUNK, about=about)
 
 
 def provenance(device: torch.device) -> dict[str, str]:

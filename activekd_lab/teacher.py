@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activekd_lab.data.cache import cached_rows
@@ -65,6 +65,15 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if precision == "fp16" and device.type == "cpu":
         raise SettingError("precision='fp16' needs a GPU; use 'fp32' (or 'bf16') on the CPU.")
     return precision
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """Return a hash of a model's parameters and buffers, for the keys of what it computed."""
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 class TeacherHead(Protocol):
@@ -135,11 +144,7 @@ class Teacher:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the weights, part of every cache key."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return weights_fingerprint(self.model)
 
     @torch.inference_mode()
     def encode(
