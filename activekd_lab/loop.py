@@ -28,6 +28,7 @@ from activekd_lab.rng import generator
 from activekd_lab.rounds import measure_round, pool_view, training_plan, tuned_mixing
 from activekd_lab.selectors import PoolView, Selector, SelectorFunction, resolve
 from activekd_lab.student import DualHeadStudent, StudentOutput
+from activekd_lab.teacher import check_teacher
 from activekd_lab.training import History, fit
 from activekd_lab.training_options import make_accelerator
 
@@ -70,8 +71,8 @@ class ActiveRun:
         self._accelerator = make_accelerator()
         self._writes = self._accelerator is None or self._accelerator.is_main_process
         self._say, self._cancel = (progress if self._writes else None) or (lambda text: None), cancel
-        check_names(config)
         self._selector, config = _strategy(selector, config, store)
+        check_names(config, self._selector)
         self.config = config = resolve_backbone(config)
         self._say("preparing task and teacher")
         self.prepared: Prepared = self._prepare()
@@ -299,13 +300,19 @@ def run(
     return active.result()
 
 
-def check_names(config: RunConfig) -> None:
-    """Refuse unknown names, options and templates before anything is loaded."""
+def check_names(config: RunConfig, selector: Selector | None = None) -> None:
+    """Refuse unknown names, options, templates and a backbone that cannot be frozen before anything is loaded.
+
+    Args:
+        config: the settings.
+        selector: takes `config.selector_options` in the place of the selector that `config` names.
+    """
     check_task(config.task, dict(config.task_options))
+    check_teacher(config.teacher)
+    resolve_backbone(config)
     if config.templates is not None:
         build_prompts(("a class",), config.templates)
-    selector = resolve(config.selector)
-    selector.check_options(dict(config.selector_options))
+    (selector or resolve(config.selector)).check_options(dict(config.selector_options))
 
 
 def _strategy(
@@ -320,7 +327,6 @@ def _strategy(
             f"A store cannot tell {found.name!r} from a later function of that name; leave store out, or publish the "
             "selector under the entry point activekd_lab.selectors."
         )
-    found.check_options(dict(config.selector_options))
     return found, config.with_(selector=found.name)
 
 

@@ -273,6 +273,7 @@ def load_teacher(
         UnknownNameError: no such architecture or weights; the message lists the nearest.
         ModelFilesError: the files are missing or cannot be reached; the message says how to get them.
     """
+    check_teacher(name)
     import open_clip  # noqa: PLC0415  (takes seconds; only teachers need it)
 
     place = resolve_device(device)
@@ -284,10 +285,22 @@ def load_teacher(
     if name.startswith("hf-hub:"):
         return _load(open_clip, name, name, None, place, arithmetic)
     architecture, _, tag = name.partition("/")
-    known = [f"{a}/{t}" for a, t in open_clip.list_pretrained()]
-    if f"{architecture}/{tag}" not in known:
-        raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
     return _load(open_clip, name, architecture, tag, place, arithmetic)
+
+
+def check_teacher(name: str) -> None:
+    """Refuse a name that no teacher can have, without loading one; whether its files are there is not asked.
+
+    Raises:
+        UnknownNameError: no such architecture or weights; the message lists the nearest.
+    """
+    if name == "bundled" or name.startswith(("local-dir:", "hf-hub:")):
+        return
+    import open_clip  # noqa: PLC0415  (takes seconds)
+
+    known = [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
+    if name not in known:
+        raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
 
 
 def _load_folder(open_clip: Any, name: str, folder: Path, device: torch.device, precision: str) -> Teacher:

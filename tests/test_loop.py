@@ -9,7 +9,7 @@ from activekd_lab.checkpoint import load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import Cancelled, DataError, PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.fewshot import FEW_SHOT
-from activekd_lab.loop import ActiveRun, iterate, run
+from activekd_lab.loop import ActiveRun, check_names, iterate, run
 from activekd_lab.results import load_run
 from activekd_lab.selectors import REGISTRY
 
@@ -43,6 +43,16 @@ def test_a_function_of_ones_own_picks_and_lends_the_run_its_name(tiny, tmp_path)
         run(RunConfig(**tiny), selector=lowest, store=tmp_path)
     with pytest.raises(SettingError, match="'lowest' has no option 'protocol'"):
         run(RunConfig(**tiny | {"selector": "badge", "selector_options": {"protocol": "paper"}}), selector=lowest)
+
+
+def test_a_function_of_ones_own_takes_its_own_options(tiny):
+    def from_top(view, budget, *, generator, down=False):
+        return view.ids.sort(descending=down).values[:budget]
+
+    config = RunConfig(**tiny | {"selector_options": {"down": True}, "rounds": 1})
+    active = ActiveRun(config, selector=from_top)
+    first = next(iter(active))
+    assert first.picks == tuple(active.view.ids.sort(descending=True).values[:5].tolist())
 
 
 def test_radii_fall_and_agree_with_the_next_round_start(tiny):
@@ -248,6 +258,15 @@ def test_bad_input_is_refused_before_training(tiny, tmp_path, change, error, mes
     with pytest.raises(error, match=message):
         ActiveRun(RunConfig(**tiny | change), store=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("change", [{"teacher": "RN50/opnai"}, {"backbone": "smallcnn"}, {"selector": "pcorset"}])
+def test_an_unknown_name_is_refused_before_anything_is_computed(tiny, monkeypatch, change):
+    monkeypatch.setattr("activekd_lab.loop.prepare", lambda *a, **k: pytest.fail("the task was loaded"))
+    with pytest.raises(UnknownNameError, match=next(iter(change))):
+        ActiveRun(RunConfig(**tiny | change))
+    with pytest.raises(UnknownNameError, match=next(iter(change))):
+        check_names(RunConfig(**tiny | change))
 
 
 def test_a_store_that_cannot_be_written(tiny, tmp_path):
