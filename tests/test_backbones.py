@@ -89,6 +89,14 @@ def test_the_clip_tower_gives_open_clips_image_features():
         torch.testing.assert_close(tower(IMAGES, 64), model.encode_image(pixels), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["open_clip/bundled", f"open_clip/local-dir:{BUNDLED}"])
+def test_a_clip_tower_may_start_from_nothing(name):
+    trained, fresh = (torch.cat([p.flatten() for p in build_backbone(name, pretrained=w).parameters()]) for w in (1, 0))
+    assert trained.shape == fresh.shape
+    assert not torch.allclose(trained, fresh)
+    assert torch.equal(trained, torch.cat([p.flatten() for p in build_backbone(name).parameters()]))
+
+
 def test_language_aware_initialisation_is_the_zero_shot_classifier():
     task = load_task("shapes", num_classes=4, pool_size=20, test_per_class=2, val_per_class=1)
     teacher = load_teacher("bundled", device="cpu")
