@@ -252,12 +252,28 @@ class ActiveRun:
     def saved_student(self) -> SavedStudent:
         """Return the last round's student with its class names and mix, ready to `save`.
 
+        Where that round was only read from disk, it is trained once more: settings and ledger determine it.
+
         Raises:
-            SettingError: no round was trained here, as when a finished run was only read.
+            SettingError: there is no round yet.
         """
         if self.student is None:
-            raise SettingError("No student was trained here: the run was read from disk. Run it in a new store.")
+            self._train_last_again()
+        assert self.student is not None
         return SavedStudent(self.student, self.prepared.task.class_names, **self.mixing)
+
+    def _train_last_again(self) -> None:
+        if not self.records:
+            raise SettingError("There is no student yet; iterate over the run first.")
+        last, pool = self.records[-1], self.pool
+        known = [label for label in pool.ledger if label.round <= last.round]  # without what that round bought
+        self.pool = Pool(self.prepared.task.train, known)
+        try:
+            self._refit_teacher(last.round)
+            self.student, _ = self._train(last.round)
+        finally:
+            self.pool = pool
+        self.mixing = {"ce_weight": last.ce_weight, "kd_temperature": last.kd_temperature}
 
     def result(self) -> RunResult:
         """Return what the run has found so far."""

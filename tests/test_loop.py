@@ -298,12 +298,25 @@ def test_validation_labels_tune_the_mix_and_are_paid_for(tiny):
 
 def test_the_last_student_can_be_taken_home(tiny, tmp_path):
     active = ActiveRun(RunConfig(**tiny | {"rounds": 0}))
-    with pytest.raises(SettingError, match="No student was trained here"):
+    with pytest.raises(SettingError, match="There is no student yet"):
         active.saved_student()
     (record,) = active
     saved = load_student(active.saved_student().save(tmp_path))
     test = active.prepared.task.test
     assert float((saved.predict(test.images).argmax(1) == test.labels).float().mean()) == pytest.approx(record.accuracy)
+
+
+@pytest.mark.parametrize("change", [{"rounds": 1}, {"few_shot": "clap", "validation_labels": 8, "rounds": 1}])
+def test_the_student_of_a_run_on_disk_is_trained_again(tiny, tmp_path, change):
+    config = RunConfig(**tiny | change)
+    active = ActiveRun(config, store=tmp_path)
+    for record in active:
+        read = ActiveRun(config, store=tmp_path)  # finds the rounds so far
+        again, saved = read.saved_student(), active.saved_student()
+        assert (again.ce_weight, again.kd_temperature) == (record.ce_weight, record.kd_temperature)
+        state = again.student.state_dict()
+        assert all(torch.equal(state[key], value) for key, value in saved.student.state_dict().items())
+        assert read.pool.ledger == active.pool.ledger
 
 
 def test_the_selector_never_sees_a_hidden_label(tiny):
