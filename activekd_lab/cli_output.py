@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 
+def first_process() -> bool:
+    """Tell whether this is the first of the processes that `accelerate launch` started, or the only one: it speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Reporter:
     """Progress: one line that rewrites itself on a terminal, plain lines elsewhere, nothing when quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.console, self.quiet = Console(stderr=True, highlight=False), quiet
-        self.status = self.console.status("") if self.console.is_terminal and not quiet else None
+        self.console, self.quiet = Console(stderr=True, highlight=False), quiet or not first_process()
+        self.stdout = sys.stdout  # the status line turns whatever is printed while it stands to the terminal
+        self.status = self.console.status("") if self.console.is_terminal and not self.quiet else None
 
     def __enter__(self) -> Reporter:
         if self.status is not None:
@@ -35,8 +42,13 @@ class Reporter:
             print(text, file=sys.stderr, flush=True)
 
     def line(self, text: str) -> None:
-        """Print a line that stays."""
-        self.console.print(text, markup=False) if self.status is not None else print(text, flush=True)
+        """Print a line that stays, above the progress where both go to the terminal."""
+        if self.quiet:
+            return
+        if self.status is not None and self.stdout.isatty():
+            self.console.print(text, markup=False)
+        else:
+            print(text, file=self.stdout, flush=True)
 
 
 def print_registry(entries: dict[str, str], *, as_json: bool) -> None:
