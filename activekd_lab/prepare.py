@@ -29,6 +29,13 @@ _BATCH = 64  # images that the frozen backbone sees at once
 _CHUNK = 32 * _BATCH  # images between two writes of the cache: what a kill costs at most
 
 
+class FrozenBackbone(NamedTuple):
+    """A backbone that no round trains, and a hash of its weights."""
+
+    backbone: Backbone
+    fingerprint: str
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """The parts of a run that do not change from round to round.
@@ -39,6 +46,8 @@ class Prepared:
         teacher_probabilities: (N, C) probabilities of the training split, zero-shot unless `with_labels` refit them.
         teacher_accuracy: zero-shot accuracy on the test split, a fraction.
         features: train and test backbone features if the backbone is frozen, else None.
+        frozen: what computed them, else None.
+        image_size: side of the students' input.
         inputs: where training batches come from.
     """
 
@@ -50,6 +59,8 @@ class Prepared:
     teacher_probabilities: Tensor
     teacher_accuracy: float
     features: tuple[Tensor, Tensor] | None
+    frozen: FrozenBackbone | None
+    image_size: int
     inputs: Inputs
 
     def new_student(self, config: RunConfig, generator: torch.Generator) -> DualHeadStudent:
@@ -96,11 +107,21 @@ class Prepared:
         return replace(self, teacher_probabilities=logits.softmax(1), inputs=_with_head(self.inputs, head, logits))
 
     def predict(self, student: DualHeadStudent) -> tuple[StudentOutput, StudentOutput]:
-        """Return the student's outputs on the training and the test split."""
-        if self.features is not None:
+        """Return the student's outputs on the training and the test split, from cached features where they are its own.
+
+        A student that was loaded may have been trained elsewhere, with other settings; it looks at the images.
+        """
+        if self.features is not None and self._knows(student):
             return predict_features(student, self.features[0]), predict_features(student, self.features[1])
         train = predict(student, self.task.train)
         return train, predict(student, self.task.test) if len(self.task.test) else train[:0]
+
+    def _knows(self, student: DualHeadStudent) -> bool:
+        """Tell whether the cached features are what this student's heads were trained on."""
+        if self.frozen is None or not student.freeze_backbone or student.image_size != self.image_size:
+            return False
+        own, (known, fingerprint) = student.backbone, self.frozen
+        return own is known or (own.name == known.name and weights_fingerprint(own) == fingerprint)
 
 
 def resolve_backbone(config: RunConfig) -> RunConfig:
@@ -135,11 +156,12 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
     embeddings = teacher.encode(task.train)
     train_logits = head.logits(embeddings)
     test_logits = head.logits(teacher.encode(task.test)) if len(task.test) else train_logits[:0]
-    features = None
+    features = frozen = None
     if config.freeze_backbone is True:
         say("computing backbone features")
         features = (backbone_features(config, task.train, device), backbone_features(config, task.test, device))
         features = (features[0].to(device), features[1].to(device))
+        frozen = _frozen(config, device)
         inputs: Inputs = FrozenInputs(features[0], train_logits.to(device))
     elif config.teacher_views is not None:
         say(f"encoding {config.teacher_views} views an image with the teacher")
@@ -150,7 +172,8 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
     else:
         inputs = ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
     accuracy = float((test_logits.argmax(1) == task.test.labels).float().mean())
-    return Prepared(task, teacher, head, device, embeddings, train_logits.softmax(1), accuracy, features, inputs)
+    probabilities, size = train_logits.softmax(1), config.image_size
+    return Prepared(task, teacher, head, device, embeddings, probabilities, accuracy, features, frozen, size, inputs)
 
 
 def _task(config: RunConfig) -> Task:
@@ -183,17 +206,12 @@ _load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(o
 _load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, device=device))
 
 
-class _Frozen(NamedTuple):
-    backbone: Backbone
-    fingerprint: str
-
-
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
     """Return the backbone that is frozen in every round of a run, built once."""
     return _frozen(config, device).backbone
 
 
-def _frozen(config: RunConfig, device: torch.device) -> _Frozen:
+def _frozen(config: RunConfig, device: torch.device) -> FrozenBackbone:
     file = Path(config.backbone_weights) if config.backbone_weights else None
     changed = file.stat().st_mtime_ns if file and file.exists() else 0
     return _build_frozen(config.backbone, config.start_pretrained, config.backbone_weights, changed, device)
@@ -202,11 +220,11 @@ def _frozen(config: RunConfig, device: torch.device) -> _Frozen:
 @lru_cache(maxsize=2)
 def _build_frozen(
     name: str, pretrained: bool | None, weights: str | None, changed: int, device: torch.device
-) -> _Frozen:
+) -> FrozenBackbone:
     with seeded(torch.Generator().manual_seed(0)):
         backbone: Backbone = build_backbone(name, pretrained=pretrained, weights=weights).to(device)
     backbone.to(memory_format=torch.channels_last)  # 1.7 times the images a second on a CPU
-    return _Frozen(backbone.eval().requires_grad_(False), weights_fingerprint(backbone))
+    return FrozenBackbone(backbone.eval().requires_grad_(False), weights_fingerprint(backbone))
 
 
 def backbone_features(config: RunConfig, split: Split, device: torch.device) -> Tensor:

@@ -5,9 +5,11 @@ import torch
 from safetensors.torch import save_file
 
 from activekd_lab.backbones import build_backbone
+from activekd_lab.checkpoint import SavedStudent, load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
-from activekd_lab.prepare import backbone_features, frozen_backbone
+from activekd_lab.prepare import backbone_features, frozen_backbone, prepare, resolve_backbone
+from activekd_lab.student import DualHeadStudent
 
 CPU = torch.device("cpu")
 
@@ -50,3 +52,34 @@ def test_features_are_computed_once_and_a_kill_costs_a_chunk(split, monkeypatch)
     assert backbone_features(config, split, CPU).shape == (80, 3)
     assert backbone_features(config, split, CPU).shape == (80, 3)
     assert seen == [16] * 7
+
+
+@pytest.fixture
+def prepared(tiny):
+    return prepare(resolve_backbone(RunConfig(**tiny)))
+
+
+def test_a_loaded_student_of_the_same_backbone_reads_the_cached_features(prepared, tiny, tmp_path, monkeypatch):
+    student = prepared.new_student(RunConfig(**tiny), torch.Generator())
+    names = prepared.task.class_names
+    loaded = load_student(SavedStudent(student, names).save(tmp_path)).student
+    monkeypatch.setattr("activekd_lab.prepare.predict", lambda *_: pytest.fail("looked at the images"))
+    expected, found = (prepared.predict(s)[0] for s in (student, loaded))
+    torch.testing.assert_close(found.ce_logits, expected.ce_logits)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"backbone": "small_cnn"},
+        {"freeze_backbone": True, "image_size": 32},
+        {"freeze_backbone": True, "pretrained": False},
+        {"pretrained": False},
+    ],
+)
+def test_a_student_of_other_settings_looks_at_the_images(prepared, settings):
+    student = DualHeadStudent(num_classes=4, generator=torch.Generator(), **{"image_size": 64} | settings).eval()
+    train, test = prepared.predict(student)
+    with torch.no_grad():
+        torch.testing.assert_close(train.kd_logits, student(prepared.task.train.images).kd_logits)
+    assert len(test.ce_logits) == 20
