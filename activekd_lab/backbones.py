@@ -63,7 +63,7 @@ class Backbone(nn.Module):
         training = self.training
         try:
             with torch.no_grad():
-                self.eval()(torch.zeros(1, 3, image_size, image_size), image_size)
+                self.eval()(torch.zeros(1, 3, image_size, image_size, device=self.mean.device), image_size)
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise SettingError(f"The backbone {self.name!r} cannot take image_size={image_size} ({reason}).") from error
@@ -220,8 +220,8 @@ def _open_clip(rest: str, pretrained: bool) -> Backbone:
     if rest == "bundled":
         rest = f"local-dir:{Path(__file__).parent / 'assets' / 'teacher'}"
     architecture, tag = (rest, None) if rest.startswith(("local-dir:", "hf-hub:")) else rest.partition("/")[::2]
-    tag = tag if pretrained else None
-    body = _reach(rest, lambda: open_clip.create_model(architecture, pretrained=tag)).visual
+    tag = tag if pretrained else None  # a directory or a repository has no tag: load_weights says it there
+    body = _reach(rest, lambda: open_clip.create_model(architecture, pretrained=tag, load_weights=pretrained)).visual
     return Backbone(body, int(body.output_dim), (tuple(body.image_mean), tuple(body.image_std)))
 
 

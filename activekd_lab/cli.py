@@ -15,7 +15,7 @@ from activekd_lab.cli_data import data
 from activekd_lab.cli_flags import JSON, settings, with_config_flags
 from activekd_lab.cli_grade import grade
 from activekd_lab.cli_label import label
-from activekd_lab.cli_output import Reporter, print_registry, print_table, print_tables
+from activekd_lab.cli_output import Reporter, first_process, print_registry, print_table, print_tables
 from activekd_lab.cli_sweep import reproduce, sweep
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import ActiveKDError, UnknownNameError
@@ -73,15 +73,17 @@ def run(**options: Any) -> None:
     with Reporter(quiet=as_json) as report:
         active = ActiveRun(config, store=store, progress=report)
         for record in active:
-            if not as_json:
-                times = ", ".join(f"{name} {value:.2f} s" for name, value in record.seconds.items())
-                report.line(
-                    f"round {record.round:>2}  labels {record.labels:>5}  accuracy {record.accuracy:.3f}  "
-                    f"(CE head {record.ce_accuracy:.3f}, KD head {record.kd_accuracy:.3f}; {times})"
-                )
+            times = ", ".join(f"{name} {value:.2f} s" for name, value in record.seconds.items())
+            report.line(
+                f"round {record.round:>2}  labels {record.labels:>5}  accuracy {record.accuracy:.3f}  "
+                f"(CE head {record.ce_accuracy:.3f}, KD head {record.kd_accuracy:.3f}; {times})"
+            )
+        saved = None if student is None else active.saved_student()  # all processes train it, the first one writes it
+    if not first_process():
+        return
+    if saved is not None:
+        saved.save(student)
     result = active.result()
-    if student is not None:
-        active.saved_student().save(student)
     if as_json:
         print(json.dumps({"folder": str(result.folder), "rounds": [json.loads(r.to_json()) for r in result.records]}))
     else:

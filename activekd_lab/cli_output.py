@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -17,12 +18,18 @@ from activekd_lab.progress import Counted
 _BAR, _PATIENCE = 30, 10.0  # characters; seconds of silence after which a plain line counts
 
 
+def first_process() -> bool:
+    """Tell whether this is the first of the processes that `accelerate launch` started, or the only one: it speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Reporter:
     """Progress: one line that rewrites itself on a terminal, plain lines elsewhere, nothing when quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.console, self.quiet = Console(stderr=True, highlight=False), quiet
-        self.status = self.console.status("") if self.console.is_terminal and not quiet else None
+        self.console, self.quiet = Console(stderr=True, highlight=False), quiet or not first_process()
+        self.stdout = sys.stdout  # the status line turns whatever is printed while it stands to the terminal
+        self.status = self.console.status("") if self.console.is_terminal and not self.quiet else None
         self._spoke = float("-inf")  # when the last plain line was printed
 
     def __enter__(self) -> Reporter:
@@ -43,8 +50,13 @@ class Reporter:
             self._spoke = time.monotonic()
 
     def line(self, text: str) -> None:
-        """Print a line that stays."""
-        self.console.print(text, markup=False) if self.status is not None else print(text, flush=True)
+        """Print a line that stays, above the progress where both go to the terminal."""
+        if self.quiet:
+            return
+        if self.status is not None and self.stdout.isatty():
+            self.console.print(text, markup=False)
+        else:
+            print(text, file=self.stdout, flush=True)
 
 
 def _bar(text: Counted) -> str:

@@ -235,13 +235,15 @@ class _Expander:
         return True
 
     def _job(self, point: Mapping[str, Any]) -> Job | None:
+        from activekd_lab.loop import check_names  # noqa: PLC0415  (imports torch)
+
         parameters = {"profile": self.profile, **point}
         values = {name: parameter.default for name, parameter in self.declared.items()} | parameters
         try:
             config = check_parameters(
                 self.declared, values, list(parameters), also=NO_SETTINGS, translate=run_settings
             ).config
-            _check_names(config)
+            check_names(config)
         except ActiveKDError as error:
             self._note(error)
             return None
@@ -269,14 +271,6 @@ def _all_selectors() -> list[str]:
     from activekd_lab.selectors import list_selectors  # noqa: PLC0415  (imports torch)
 
     return [selector.name for selector in list_selectors()]
-
-
-def _check_names(config: RunConfig) -> None:
-    from activekd_lab.loop import check_names  # noqa: PLC0415  (imports torch)
-    from activekd_lab.prepare import resolve_backbone  # noqa: PLC0415
-
-    check_names(config)
-    resolve_backbone(config)
 
 
 def declared_parameters(notebook: Path) -> dict[str, Parameter]:

@@ -29,6 +29,7 @@ from activekd_lab.rng import generator
 from activekd_lab.rounds import measure_round, pool_view, training_plan, tuned_mixing
 from activekd_lab.selectors import PoolView, Selector, SelectorFunction, resolve
 from activekd_lab.student import DualHeadStudent, StudentOutput
+from activekd_lab.teacher import check_teacher
 from activekd_lab.training import History, fit
 from activekd_lab.training_options import make_accelerator
 
@@ -55,7 +56,8 @@ class ActiveRun:
         UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
         SettingError: a store beside a selector function.
         PoolError: rounds × budget beyond the pool, before training, with the numbers.
-        RunFolderError: a store that cannot be written or belongs to another configuration.
+        RunFolderError: a store that cannot be written, belongs to another configuration, or in which another process
+            writes this run.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class ActiveRun:
         self._accelerator = make_accelerator()
         self._writes = self._accelerator is None or self._accelerator.is_main_process
         self._say, self._cancel = (progress if self._writes else None) or (lambda text: None), cancel
-        check_names(config)
         self._selector, config = _strategy(selector, config, store)
+        check_names(config, self._selector)
         self.config = config = resolve_backbone(config)
         self._say("preparing task and teacher")
         self.prepared: Prepared = self._prepare()
@@ -114,21 +116,22 @@ class ActiveRun:
         return {
             "teacher_accuracy": self.prepared.teacher_accuracy,
             "class_names": self.prepared.task.class_names,
+            "task_fingerprint": self.prepared.task.fingerprint,
             "provenance": provenance(self.prepared.device),
         }
 
     def _restore_pool(self) -> Pool:
         """Return the pool as it stood before the next round; labels of an unfinished round are dropped."""
         train, g = self.prepared.task.train, generator(self.config.seed, "initial")
-        stored = [label for label in (self.folder.labels() if self.folder else []) if label.round <= len(self.records)]
-        pool = Pool(train, stored)
-        if not stored:
+        pool = Pool(train, self.folder.labels_of(self.records) if self.folder and self.records else [])
+        if not self.records:
             ids = initial_ids(train, self.prepared.task.num_classes, self.config.initial_per_class, g)
             pool.buy(ids, round_index=0, source="initial")
             order = torch.randperm(len(pool.unlabeled_ids), generator=generator(self.config.seed, "validation"))
             held_out = pool.unlabeled_ids[order[: self.config.validation_labels]]
             pool.buy(held_out, round_index=0, source="validation")
-            self._write_labels(pool)
+            with self._writing():
+                self._write_labels(pool)
         return pool
 
     def _write_labels(self, pool: Pool) -> None:
@@ -137,8 +140,14 @@ class ActiveRun:
 
     def __iter__(self) -> Iterator[RoundRecord]:
         yield from list(self.records)
-        while len(self.records) <= self.config.rounds:
-            yield self._round(len(self.records))
+        if len(self.records) > self.config.rounds:
+            return
+        with self._writing():
+            while len(self.records) <= self.config.rounds:
+                yield self._round(len(self.records))
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return self.folder.writing(len(self.records)) if self.folder and self._writes else nullcontext()
 
     def _round(self, index: int) -> RoundRecord:
         seconds: dict[str, float] = {}
@@ -247,12 +256,28 @@ class ActiveRun:
     def saved_student(self) -> SavedStudent:
         """Return the last round's student with its class names and mix, ready to `save`.
 
+        Where that round was only read from disk, it is trained once more: settings and ledger determine it.
+
         Raises:
-            SettingError: no round was trained here, as when a finished run was only read.
+            SettingError: there is no round yet.
         """
         if self.student is None:
-            raise SettingError("No student was trained here: the run was read from disk. Run it in a new store.")
+            self._train_last_again()
+        assert self.student is not None
         return SavedStudent(self.student, self.prepared.task.class_names, **self.mixing)
+
+    def _train_last_again(self) -> None:
+        if not self.records:
+            raise SettingError("There is no student yet; iterate over the run first.")
+        last, pool = self.records[-1], self.pool
+        known = [label for label in pool.ledger if label.round <= last.round]  # without what that round bought
+        self.pool = Pool(self.prepared.task.train, known)
+        try:
+            self._refit_teacher(last.round)
+            self.student, _ = self._train(last.round)
+        finally:
+            self.pool = pool
+        self.mixing = {"ce_weight": last.ce_weight, "kd_temperature": last.kd_temperature}
 
     def result(self) -> RunResult:
         """Return what the run has found so far."""
@@ -295,13 +320,19 @@ def run(
     return active.result()
 
 
-def check_names(config: RunConfig) -> None:
-    """Refuse unknown names, options and templates before anything is loaded."""
+def check_names(config: RunConfig, selector: Selector | None = None) -> None:
+    """Refuse unknown names, options, templates and a backbone that cannot be frozen before anything is loaded.
+
+    Args:
+        config: the settings.
+        selector: takes `config.selector_options` in the place of the selector that `config` names.
+    """
     check_task(config.task, dict(config.task_options))
+    check_teacher(config.teacher)
+    resolve_backbone(config)
     if config.templates is not None:
         build_prompts(("a class",), config.templates)
-    selector = resolve(config.selector)
-    selector.check_options(dict(config.selector_options))
+    (selector or resolve(config.selector)).check_options(dict(config.selector_options))
 
 
 def _strategy(
@@ -316,7 +347,6 @@ def _strategy(
             f"A store cannot tell {found.name!r} from a later function of that name; leave store out, or publish the "
             "selector under the entry point activekd_lab.selectors."
         )
-    found.check_options(dict(config.selector_options))
     return found, config.with_(selector=found.name)
 
 

@@ -57,7 +57,7 @@ def run_all(
         say: called with a line before the first run and after each.
 
     Raises:
-        UnknownNameError: an unknown task, selector or backbone, before anything is computed.
+        UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
         SettingError: a configuration that stands there twice, or processes below 1.
         RunFolderError: a store that cannot be written.
     """

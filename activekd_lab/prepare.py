@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,14 +17,31 @@ from torch import Tensor
 from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, load_task
-from activekd_lab.data.store import cached_tensor
+from activekd_lab.data.cache import cached_rows
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.fewshot import few_shot
 from activekd_lab.progress import Count, counted, watched
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
-from activekd_lab.teacher import Teacher, TeacherHead, ZeroShotHead, load_teacher, resolve_device
+from activekd_lab.teacher import (
+    CHUNK,
+    Teacher,
+    TeacherHead,
+    ZeroShotHead,
+    load_teacher,
+    resolve_device,
+    weights_fingerprint,
+)
 from activekd_lab.training import FrozenInputs, Inputs, ViewInputs, predict, predict_features
 from activekd_lab.view_cache import CachedViewInputs, encode_cached_views
+
+_BATCH = 64  # images that the frozen backbone sees at once
+
+
+class FrozenBackbone(NamedTuple):
+    """A backbone that no round trains, and a hash of its weights."""
+
+    backbone: Backbone
+    fingerprint: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +54,8 @@ class Prepared:
         teacher_probabilities: (N, C) probabilities of the training split, zero-shot unless `with_labels` refit them.
         teacher_accuracy: zero-shot accuracy on the test split, a fraction.
         features: train and test backbone features if the backbone is frozen, else None.
+        frozen: what computed them, else None.
+        image_size: side of the students' input.
         inputs: where training batches come from.
     """
 
@@ -47,6 +67,8 @@ class Prepared:
     teacher_probabilities: Tensor
     teacher_accuracy: float
     features: tuple[Tensor, Tensor] | None
+    frozen: FrozenBackbone | None
+    image_size: int
     inputs: Inputs
 
     def new_student(self, config: RunConfig, generator: torch.Generator) -> DualHeadStudent:
@@ -95,11 +117,22 @@ class Prepared:
     def predict(
         self, student: DualHeadStudent, progress: Count = lambda done, total: None
     ) -> tuple[StudentOutput, StudentOutput]:
-        """Return the student's outputs on the training and the test split; `progress` gets (done, total) of each."""
-        if self.features is not None:
+        """Return the student's outputs on the training and the test split; `progress` gets (done, total) of each.
+
+        Cached features are used where they are the student's own. One that was loaded may have been trained elsewhere,
+        with other settings; it looks at the images.
+        """
+        if self.features is not None and self._knows(student):
             return predict_features(student, self.features[0]), predict_features(student, self.features[1])
         train = predict(student, self.task.train, progress=progress)
         return train, predict(student, self.task.test, progress=progress) if len(self.task.test) else train[:0]
+
+    def _knows(self, student: DualHeadStudent) -> bool:
+        """Tell whether the cached features are what this student's heads were trained on."""
+        if self.frozen is None or not student.freeze_backbone or student.image_size != self.image_size:
+            return False
+        own, (known, fingerprint) = student.backbone, self.frozen
+        return own is known or (own.name == known.name and weights_fingerprint(own) == fingerprint)
 
 
 def resolve_backbone(config: RunConfig) -> RunConfig:
@@ -126,7 +159,7 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
             raise SettingError(f"{name} has no effect with a frozen backbone, whose features are cached; leave it out.")
     if task is None:
         with watched(counted(say, "decoding images")):
-            task = _load_task(config.task, tuple(sorted(config.task_options.items())))
+            task = _task(config)
         _check_labels(task)
     device = resolve_device(config.device)
     teacher = load_run_teacher(config)
@@ -135,11 +168,11 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
     embeddings = teacher.encode(task.train, counted(say, what))
     train_logits = head.logits(embeddings)
     test_logits = head.logits(teacher.encode(task.test, counted(say, what))) if len(task.test) else train_logits[:0]
-    features = None
+    features = frozen = None
     if config.freeze_backbone is True:
         say(what := "computing backbone features")
         train, test = (backbone_features(config, s, device, counted(say, what)) for s in (task.train, task.test))
-        features = (train.to(device), test.to(device))
+        features, frozen = (train.to(device), test.to(device)), _frozen(config, device)
         inputs: Inputs = FrozenInputs(features[0], train_logits.to(device))
     elif config.teacher_views is not None:
         say(what := f"encoding {config.teacher_views} views an image with the teacher")
@@ -155,7 +188,15 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda text: None, *
     else:
         inputs = ViewInputs(task.train, teacher, head, device, config.image_size, task.horizontal_flip)
     accuracy = float((test_logits.argmax(1) == task.test.labels).float().mean())
-    return Prepared(task, teacher, head, device, embeddings, train_logits.softmax(1), accuracy, features, inputs)
+    probabilities, size = train_logits.softmax(1), config.image_size
+    return Prepared(task, teacher, head, device, embeddings, probabilities, accuracy, features, frozen, size, inputs)
+
+
+def _task(config: RunConfig) -> Task:
+    """Return the task of a run, loaded once; a folder's files may have changed since, so it is looked at again."""
+    if config.task == "folder":
+        return load_task(config.task, **config.task_options)
+    return _load_task(config.task, tuple(sorted(config.task_options.items())))
 
 
 def _check_labels(task: Task) -> None:
@@ -188,41 +229,55 @@ def load_run_teacher(config: RunConfig) -> Teacher:
 
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
     """Return the backbone that is frozen in every round of a run, built once."""
-    return _frozen_backbone(config.backbone, config.start_pretrained, config.backbone_weights, device)
+    return _frozen(config, device).backbone
+
+
+def _frozen(config: RunConfig, device: torch.device) -> FrozenBackbone:
+    file = Path(config.backbone_weights) if config.backbone_weights else None
+    changed = file.stat().st_mtime_ns if file and file.exists() else 0
+    return _build_frozen(config.backbone, config.start_pretrained, config.backbone_weights, changed, device)
 
 
 @lru_cache(maxsize=2)
-def _frozen_backbone(name: str, pretrained: bool | None, weights: str | None, device: torch.device) -> Backbone:
+def _build_frozen(
+    name: str, pretrained: bool | None, weights: str | None, changed: int, device: torch.device
+) -> FrozenBackbone:
     with seeded(torch.Generator().manual_seed(0)):
         backbone: Backbone = build_backbone(name, pretrained=pretrained, weights=weights).to(device)
     backbone.to(memory_format=torch.channels_last)  # 1.7 times the images a second on a CPU
-    return backbone.eval().requires_grad_(False)
+    return FrozenBackbone(backbone.eval().requires_grad_(False), weights_fingerprint(backbone))
 
 
 def backbone_features(
     config: RunConfig, split: Split, device: torch.device, progress: Count = lambda done, total: None
 ) -> Tensor:
-    """Return (N, F) stage features of the frozen backbone, cached on disk by backbone, size and pixels.
+    """Return (N, F) stage features of the frozen backbone, cached on disk by weights, size and pixels.
 
     `progress` is called with (done, total) while they are computed.
     """
-    start = (config.start_pretrained, config.backbone_weights)
-    key = ("stages", config.backbone, start, config.image_size, version("timm"), split.fingerprint)
+    backbone, fingerprint = _frozen(config, device)
+    key = {
+        "backbone": config.backbone,
+        "weights": fingerprint,
+        "image_size": str(config.image_size),
+        "timm": version("timm"),
+        "split": split.fingerprint,
+    }
 
     @torch.inference_mode()
-    def compute() -> Tensor:
-        backbone = frozen_backbone(config, device)
-        backbone.check_size(config.image_size)
-        if len(split) == 0:
+    def compute(ids: range) -> Tensor:
+        if len(ids) == 0:
             return torch.empty(0, backbone.num_stage_features)
         parts: list[Tensor] = []
-        for images in split.images.split(64):
+        for images in split.images[ids.start : ids.stop].split(_BATCH):
             pixels = images.to(device).contiguous(memory_format=torch.channels_last).float() / 255
             parts.append(backbone.stages(pixels, config.image_size).float().cpu())
-            progress(64 * (len(parts) - 1) + len(images), len(split))
+            progress(ids.start + _BATCH * (len(parts) - 1) + len(images), len(split))
         return torch.cat(parts)
 
-    return cached_tensor("features", key, compute)
+    backbone.check_size(config.image_size)
+    about = f"{config.backbone}, {split.name}"
+    return cached_rows("features", key, len(split), compute, chunk=CHUNK, about=about)
 
 
 def provenance(device: torch.device) -> dict[str, str]:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from activekd_lab.errors import RunFolderError
 from activekd_lab.records import Label, RoundRecord, RunResult, prediction_path
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 __all__ = [
     "Label",
@@ -44,10 +49,12 @@ class RunFolder:
     Args:
         folder: `runs/<name>-<hash>`, made if needed.
         identity: the settings that must agree (`RunConfig.identity()`).
-        header: everything else that goes into config.json when the folder is new.
+        header: everything else that goes into config.json when the folder is new; its `task_fingerprint`, where both
+            have one, must agree too.
 
     Raises:
-        RunFolderError: not writable, written by another configuration or a newer version, or damaged.
+        RunFolderError: not writable, written by another configuration, on another task's content or by a newer version,
+            or damaged.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
@@ -56,10 +63,9 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-            if (folder / "config.json").exists():
-                _check_same(folder, identity)
-            else:
+            if not (folder / "config.json").exists():
                 self._start(identity, header)
+            _check_same(folder, identity, header)
         except OSError as error:
             if isinstance(error, RunFolderError):
                 raise
@@ -69,12 +75,51 @@ class RunFolder:
             ) from error
 
     def _start(self, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-        strangers = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
-        if strangers:
+        with self._alone():
+            names = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+            if "config.json" in names:
+                return  # another process was quicker
+            if names:
+                raise RunFolderError(
+                    f"The folder {self.path} holds {names[0]} but no config.json, so it is no run; use another store."
+                )
+            text = json.dumps({"format": FORMAT, "config": identity, **header}, indent=2)
+            write_atomic(self.path / "config.json", text)
+
+    @cached_property
+    def _lock(self) -> BaseFileLock:
+        from filelock import FileLock  # noqa: PLC0415  (only who writes needs it)
+
+        return FileLock(self.path / ".lock", thread_local=False)  # a widget's run may end in another thread
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        from filelock import Timeout  # noqa: PLC0415
+
+        try:
+            held = self._lock.acquire(timeout=0)
+        except Timeout:
             raise RunFolderError(
-                f"The folder {self.path} holds {strangers[0]} but no config.json, so it is no run; use another store."
-            )
-        write_atomic(self.path / "config.json", json.dumps({"format": FORMAT, "config": identity, **header}, indent=2))
+                f"The run in {self.path} is being written already, by another process or by an iteration that was left "
+                "unfinished in this one; end that first, or choose another store."
+            ) from None
+        with held:
+            yield
+
+    @contextmanager
+    def writing(self, rounds: int) -> Iterator[None]:
+        """Keep other writers out of the folder; they are refused, not kept waiting. Readers need no lock.
+
+        Args:
+            rounds: how many finished rounds the caller has read and continues from.
+
+        Raises:
+            RunFolderError: somebody else writes the run, or has written rounds since.
+        """
+        with self._alone():
+            if (found := len(self.records())) != rounds:
+                raise RunFolderError(_moved_on(self.path, found, rounds))
+            yield
 
     def records(self) -> list[RoundRecord]:
         """Return the finished rounds."""
@@ -84,12 +129,35 @@ class RunFolder:
         """Return the labels bought so far."""
         return read_labels(self.path)
 
+    def labels_of(self, records: Sequence[RoundRecord]) -> list[Label]:
+        """Return the labels that finished rounds started from and bought; those of an unfinished round are left out.
+
+        Raises:
+            RunFolderError: labels.csv does not hold what the records say.
+        """
+        labels = [label for label in self.labels() if label.round <= len(records)]
+        picked = [i for record in records for i in record.picks]
+        spent = records[0].labels + len(picked) if records else len(labels)
+        if [label.id for label in labels if label.source == "selector"] != picked or len(labels) != spent:
+            raise RunFolderError(
+                f"{self.path / 'labels.csv'} does not hold the {spent} labels that rounds.jsonl says were bought; "
+                "nothing was changed. Bring that file back, or delete the folder to start again."
+            )
+        return labels
+
     def append(self, record: RoundRecord) -> None:
-        """Append a finished round: written whole and flushed to disk, or not at all."""
+        """Append a finished round: written whole and flushed to disk, or not at all.
+
+        Raises:
+            RunFolderError: it is not the next round.
+        """
+        path = self.path / "rounds.jsonl"
+        text = path.read_text() if path.exists() else ""
+        if text.count("\n") != record.round:
+            raise RunFolderError(_moved_on(self.path, text.count("\n"), record.round))
         seconds = read_seconds(self.path) | {str(record.round): dict(record.seconds)}
         write_atomic(self.path / "seconds.json", json.dumps(seconds))
-        path = self.path / "rounds.jsonl"
-        write_atomic(path, (path.read_text() if path.exists() else "") + record.to_json() + "\n")
+        write_atomic(path, text + record.to_json() + "\n")
 
     def write_labels(self, labels: Iterable[Label]) -> None:
         """Replace labels.csv."""
@@ -174,6 +242,13 @@ def _damaged(path: Path, number: int) -> str:
     )
 
 
+def _moved_on(folder: Path, found: int, known: int) -> str:
+    return (
+        f"The run in {folder} holds {found} finished rounds, not the {known} that it is to be continued from, so "
+        "somebody else has written there; open it again."
+    )
+
+
 def read_seconds(folder: Path) -> dict[str, dict[str, float]]:
     """Read the wall times of each round; they are a convenience, so a missing file is an empty answer."""
     path = folder / "seconds.json"
@@ -221,8 +296,9 @@ def _read_header(folder: Path) -> dict[str, Any]:
     return checked
 
 
-def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:
-    stored = _read_header(folder)["config"]
+def _check_same(folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    there = _read_header(folder)
+    stored = there["config"]
     differing = sorted(k for k in {*stored, *identity} if stored.get(k) != identity.get(k))
     if differing:
         name = differing[0]
@@ -230,11 +306,17 @@ def _check_same(folder: Path, identity: Mapping[str, Any]) -> None:
             f"{folder} belongs to another configuration ({name}={stored.get(name)!r} there, {identity.get(name)!r} "
             "here); nothing was changed. Choose another store."
         )
+    before, now = (h.get("task_fingerprint") for h in (there, header))
+    if None not in (before, now) and before != now:  # folders of earlier versions have none
+        raise RunFolderError(
+            f"The run in {folder} was begun on other images, labels or class names than the task has now, so its ids "
+            "stand for other images; nothing was changed. Bring those back, or choose another store to start again."
+        )
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a small text file whole: to a temporary name, to disk, then renamed."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.tmp")  # hidden: one that a kill left makes no folder a stranger's
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from activekd_lab.data.cache import cached_rows
@@ -65,6 +65,15 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if precision == "fp16" and device.type == "cpu":
         raise SettingError("precision='fp16' needs a GPU; use 'fp32' (or 'bf16') on the CPU.")
     return precision
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """Return a hash of a model's parameters and buffers, for the keys of what it computed."""
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 class TeacherHead(Protocol):
@@ -140,11 +149,7 @@ class Teacher:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the weights, part of every cache key."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return weights_fingerprint(self.model)
 
     @torch.inference_mode()
     def encode(
@@ -276,6 +281,7 @@ def load_teacher(
         UnknownNameError: no such architecture or weights; the message lists the nearest.
         ModelFilesError: the files are missing or cannot be reached; the message says how to get them.
     """
+    check_teacher(name)
     import open_clip  # noqa: PLC0415  (takes seconds; only teachers need it)
 
     place = resolve_device(device)
@@ -287,10 +293,22 @@ def load_teacher(
     if name.startswith("hf-hub:"):
         return _load(open_clip, name, name, None, place, arithmetic)
     architecture, _, tag = name.partition("/")
-    known = [f"{a}/{t}" for a, t in open_clip.list_pretrained()]
-    if f"{architecture}/{tag}" not in known:
-        raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
     return _load(open_clip, name, architecture, tag, place, arithmetic)
+
+
+def check_teacher(name: str) -> None:
+    """Refuse a name that no teacher can have, without loading one; whether its files are there is not asked.
+
+    Raises:
+        UnknownNameError: no such architecture or weights; the message lists the nearest.
+    """
+    if name == "bundled" or name.startswith(("local-dir:", "hf-hub:")):
+        return
+    import open_clip  # noqa: PLC0415  (takes seconds)
+
+    known = [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
+    if name not in known:
+        raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
 
 
 def _load_folder(open_clip: Any, name: str, folder: Path, device: torch.device, precision: str) -> Teacher:

@@ -225,7 +225,9 @@ class _Update:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: warmup_decay(step, plan.steps, plan.warmup)
         )
-        self.average = WeightAverage(self.weights, plan.ema) if plan.ema is not None else None
+        # Averaged weights need the batch statistics that go with them; a frozen backbone's stay as they are.
+        statistics = [] if student.freeze_backbone else [b for b in student.buffers() if b.is_floating_point()]
+        self.average = WeightAverage([*self.weights, *statistics], plan.ema) if plan.ema is not None else None
 
     def __call__(self, loss: Tensor) -> float:
         """Take one step and return the learning rate it had."""

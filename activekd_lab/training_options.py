@@ -12,7 +12,7 @@ the first process writes the run folder. Batch normalisation sees a process's sh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -45,23 +45,28 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
 
 
 class WeightAverage:
-    """An exponential moving average of some parameters: `average ← decay · average + (1 − decay) · weights` a step."""
+    """An exponential moving average of some tensors: `average ← d · average + (1 − d) · weights` at step n = 1, 2, ….
 
-    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
-        self.parameters, self.decay = list(parameters), decay
-        self.average = [p.detach().clone() for p in self.parameters]
+    d is `min(decay, (1 + n) / (10 + n))`: short at first, so that the random start is soon forgotten.
+    """
+
+    def __init__(self, weights: Iterable[Tensor], decay: float) -> None:
+        self.weights, self.decay, self.steps = list(weights), decay, 0
+        self.average = [w.detach().clone() for w in self.weights]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the present weights."""
-        for mean, p in zip(self.average, self.parameters, strict=True):
-            mean.lerp_(p, 1 - self.decay)
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for mean, w in zip(self.average, self.weights, strict=True):
+            mean.lerp_(w, 1 - decay)
 
     @torch.no_grad()
     def apply(self) -> None:
         """Put the average in the place of the weights."""
-        for mean, p in zip(self.average, self.parameters, strict=True):
-            p.copy_(mean)
+        for mean, w in zip(self.average, self.weights, strict=True):
+            w.copy_(mean)
 
 
 def launched_processes() -> int:

@@ -77,12 +77,24 @@ def test_an_image_size_the_network_cannot_take():
         DualHeadStudent("timm/test_vit", 3, pretrained=False, image_size=50)
 
 
+def test_the_size_is_tried_where_the_network_lies():
+    build_backbone("small_cnn").to("meta").check_size(32)
+
+
 def test_the_clip_tower_gives_open_clips_image_features():
     tower = build_backbone("open_clip/bundled").eval()
     model = open_clip.create_model(f"local-dir:{BUNDLED}").eval()
     with torch.no_grad():
         pixels = (F.interpolate(IMAGES, (64, 64), mode="bilinear", antialias=True) - 0.5) / 0.25
         torch.testing.assert_close(tower(IMAGES, 64), model.encode_image(pixels), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["open_clip/bundled", f"open_clip/local-dir:{BUNDLED}"])
+def test_a_clip_tower_may_start_from_nothing(name):
+    trained, fresh = (torch.cat([p.flatten() for p in build_backbone(name, pretrained=w).parameters()]) for w in (1, 0))
+    assert trained.shape == fresh.shape
+    assert not torch.allclose(trained, fresh)
+    assert torch.equal(trained, torch.cat([p.flatten() for p in build_backbone(name).parameters()]))
 
 
 def test_language_aware_initialisation_is_the_zero_shot_classifier():

@@ -8,7 +8,9 @@ import time
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from activekd_lab.cli import app
 from activekd_lab.config import RunConfig
 from activekd_lab.data import list_tasks
 from activekd_lab.errors import DataError
@@ -81,6 +83,15 @@ def test_a_student_is_saved_and_classifies_files(call, tmp_path):
     refused = call("predict", str(tmp_path / "mine"), str(tmp_path / "none.png"))
     assert refused.returncode == 1
     assert "none.png (FileNotFoundError)" in refused.stderr
+
+
+def test_of_several_processes_the_first_prints_and_saves(tmp_path, monkeypatch):
+    arguments = ["run", *TINY, "--steps", "2", "--rounds", "0", "--store", str(tmp_path / "runs")]
+    for rank, said in (("1", ""), ("0", '{"folder": ')):
+        monkeypatch.setenv("RANK", rank)
+        student = tmp_path / rank
+        done = CliRunner().invoke(app, [*arguments, "--json", "--save-student", str(student)])
+        assert (done.exit_code, done.stdout[:11], student.exists()) == (0, said, rank == "0")
 
 
 def test_a_report_of_stored_runs(call, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A bar on a terminal, plain lines elsewhere, and not too many of them."""
+"""Where the lines of the command line go: terminal, log, or nowhere; a bar on a terminal, few lines elsewhere."""
 
 import io
 
@@ -30,3 +30,37 @@ def test_a_terminal_gets_a_bar_and_text_as_it_is(done, bar):
     report(Counted("encoding [x]", done, 30))
     shown = Console(width=100).render_str(report.status.status).plain
     assert shown == f"{bar} encoding [x]: {done} of 30"
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make rich take stderr for a terminal, as it is where only stdout is redirected."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+
+def test_lines_reach_a_redirected_stdout_below_a_progress_line(terminal, capsys):
+    with Reporter(quiet=False) as report:
+        assert report.status is not None
+        report("training")
+        report.line("round 0")
+    found = capsys.readouterr()
+    assert found.out == "round 0\n"
+    assert "round 0" not in found.err
+
+
+def test_lines_stand_above_the_progress_where_both_are_a_terminal(terminal, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with Reporter(quiet=False) as report:
+        report.line("round 0")
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert "round 0" in found.err
+
+
+@pytest.mark.parametrize(("quiet", "rank"), [(True, "0"), (False, "1")])
+def test_quiet_and_all_but_the_first_process_say_nothing(terminal, capsys, monkeypatch, quiet, rank):
+    monkeypatch.setenv("RANK", rank)
+    with Reporter(quiet=quiet) as report:
+        report("training")
+        report.line("round 0")
+    assert capsys.readouterr() == ("", "")

@@ -58,7 +58,7 @@ TABLE: dict[str, set[str]] = {
     "labeling": DATA | {"checkpoint", "label_files", "prepare", "rounds", "selectors", "student", "training"},
     "parallel": {"errors", "config", "results", "loop", "workers"},
     "job": {"config", "results", "prepare", "notebooks"},  # what the processes of a sweep do
-    "grid": {"errors", "config", "lab", "notebooks", "selectors", "loop", "prepare", "_version"},
+    "grid": {"errors", "config", "lab", "notebooks", "selectors", "loop", "_version"},
     "workers": {"errors", "job", "notebooks"},
     "cluster": {"errors", "workers"},
     "sweep": {"errors", "results", "data", "notebooks", "job", "grid", "workers"},

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from activekd_lab.checkpoint import load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import Cancelled, DataError, PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.fewshot import FEW_SHOT
-from activekd_lab.loop import ActiveRun, iterate, run
+from activekd_lab.loop import ActiveRun, check_names, iterate, run
 from activekd_lab.results import load_run
 from activekd_lab.selectors import REGISTRY
 
@@ -42,6 +43,16 @@ def test_a_function_of_ones_own_picks_and_lends_the_run_its_name(tiny, tmp_path)
         run(RunConfig(**tiny), selector=lowest, store=tmp_path)
     with pytest.raises(SettingError, match="'lowest' has no option 'protocol'"):
         run(RunConfig(**tiny | {"selector": "badge", "selector_options": {"protocol": "paper"}}), selector=lowest)
+
+
+def test_a_function_of_ones_own_takes_its_own_options(tiny):
+    def from_top(view, budget, *, generator, down=False):
+        return view.ids.sort(descending=down).values[:budget]
+
+    config = RunConfig(**tiny | {"selector_options": {"down": True}, "rounds": 1})
+    active = ActiveRun(config, selector=from_top)
+    first = next(iter(active))
+    assert first.picks == tuple(active.view.ids.sort(descending=True).values[:5].tolist())
 
 
 def test_radii_fall_and_agree_with_the_next_round_start(tiny):
@@ -184,6 +195,48 @@ def test_a_finished_run_is_only_read(tiny, tmp_path):
     assert active.student is None
 
 
+@pytest.mark.parametrize("damage", [lambda lines: lines[:-3], lambda lines: [lines[0], *lines[2:]], lambda lines: []])
+def test_labels_that_got_lost_are_noticed_and_nothing_is_changed(tiny, tmp_path, damage):
+    active = ActiveRun(RunConfig(**tiny), store=tmp_path, cancel=lambda: len(active.records) > 1)
+    with pytest.raises(Cancelled):
+        list(active)
+    table = active.folder.path / "labels.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    if text := "".join(damage(lines)):
+        table.write_text(text)
+    else:
+        table.unlink()
+    before = files(active.folder.path) if text else {}
+    with pytest.raises(RunFolderError, match=r"labels.csv does not hold the 14 labels that rounds.jsonl says"):
+        ActiveRun(RunConfig(**tiny), store=tmp_path)
+    assert files(active.folder.path) == before if text else not table.exists()
+
+
+def test_a_kill_between_the_labels_and_the_record_costs_only_that_round(tiny, tmp_path, monkeypatch):
+    config = RunConfig(**tiny)
+    whole, rounds = run(config, store=tmp_path / "whole"), iter(ActiveRun(config, store=tmp_path / "cut"))
+    next(rounds)
+    monkeypatch.setattr("activekd_lab.results.RunFolder.append", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        next(rounds)
+    monkeypatch.undo()
+    assert files(run(config, store=tmp_path / "cut").folder) == files(whole.folder)
+
+
+def test_a_run_that_is_going_on_is_not_written_by_another(tiny, tmp_path):
+    config = RunConfig(**tiny | {"rounds": 1})
+    first = iter(ActiveRun(config, store=tmp_path))
+    next(first)
+    late = ActiveRun(config, store=tmp_path)
+    with pytest.raises(RunFolderError, match="is being written already"):
+        list(late)
+    assert [r.round for r in first] == [1]
+    before = {path: path.read_bytes() for path in next(tmp_path.iterdir()).glob("*.*")}
+    with pytest.raises(RunFolderError, match="holds 2 finished rounds, not the 1"):
+        list(late)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -205,6 +258,15 @@ def test_bad_input_is_refused_before_training(tiny, tmp_path, change, error, mes
     with pytest.raises(error, match=message):
         ActiveRun(RunConfig(**tiny | change), store=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("change", [{"teacher": "RN50/opnai"}, {"backbone": "smallcnn"}, {"selector": "pcorset"}])
+def test_an_unknown_name_is_refused_before_anything_is_computed(tiny, monkeypatch, change):
+    monkeypatch.setattr("activekd_lab.loop.prepare", lambda *a, **k: pytest.fail("the task was loaded"))
+    with pytest.raises(UnknownNameError, match=next(iter(change))):
+        ActiveRun(RunConfig(**tiny | change))
+    with pytest.raises(UnknownNameError, match=next(iter(change))):
+        check_names(RunConfig(**tiny | change))
 
 
 def test_a_store_that_cannot_be_written(tiny, tmp_path):
@@ -236,12 +298,25 @@ def test_validation_labels_tune_the_mix_and_are_paid_for(tiny):
 
 def test_the_last_student_can_be_taken_home(tiny, tmp_path):
     active = ActiveRun(RunConfig(**tiny | {"rounds": 0}))
-    with pytest.raises(SettingError, match="No student was trained here"):
+    with pytest.raises(SettingError, match="There is no student yet"):
         active.saved_student()
     (record,) = active
     saved = load_student(active.saved_student().save(tmp_path))
     test = active.prepared.task.test
     assert float((saved.predict(test.images).argmax(1) == test.labels).float().mean()) == pytest.approx(record.accuracy)
+
+
+@pytest.mark.parametrize("change", [{"rounds": 1}, {"few_shot": "clap", "validation_labels": 8, "rounds": 1}])
+def test_the_student_of_a_run_on_disk_is_trained_again(tiny, tmp_path, change):
+    config = RunConfig(**tiny | change)
+    active = ActiveRun(config, store=tmp_path)
+    for record in active:
+        read = ActiveRun(config, store=tmp_path)  # finds the rounds so far
+        again, saved = read.saved_student(), active.saved_student()
+        assert (again.ce_weight, again.kd_temperature) == (record.ce_weight, record.kd_temperature)
+        state = again.student.state_dict()
+        assert all(torch.equal(state[key], value) for key, value in saved.student.state_dict().items())
+        assert read.pool.ledger == active.pool.ledger
 
 
 def test_the_selector_never_sees_a_hidden_label(tiny):

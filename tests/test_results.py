@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,34 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(RunFolderError, match=r"holds holiday\.jpg but no config\.json"):
         RunFolder(tmp_path, {}, HEADER)
+
+
+def test_only_one_writes_a_folder_at_a_time(folder):
+    other = RunFolder(folder.path, {"task": "t", "seed": 0}, HEADER)
+    with folder.writing(2):
+        with pytest.raises(RunFolderError, match="is being written already"), other.writing(2):
+            pass
+        folder.append(replace(RECORD, round=2))
+    with pytest.raises(RunFolderError, match="holds 3 finished rounds, not the 2"), other.writing(2):
+        pass
+    with other.writing(3):
+        other.append(replace(RECORD, round=3))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_only_the_next_round_can_be_appended(folder, number):
+    before = [(folder.path / name).read_bytes() for name in ("rounds.jsonl", "seconds.json")]
+    with pytest.raises(RunFolderError, match=f"holds 2 finished rounds, not the {number}"):
+        folder.append(replace(RECORD, round=number, seconds={"train": 9.0}))
+    assert [(folder.path / name).read_bytes() for name in ("rounds.jsonl", "seconds.json")] == before
+
+
+def test_a_kill_before_the_first_file_is_whole_leaves_a_folder_to_start_in(tmp_path, monkeypatch):
+    monkeypatch.setattr("activekd_lab.results.os.replace", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        RunFolder(tmp_path, {}, HEADER)
+    monkeypatch.undo()
+    RunFolder(tmp_path, {}, HEADER)
 
 
 @pytest.mark.parametrize("cut", [1, 40, 200])

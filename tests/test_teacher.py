@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from activekd_lab.data import load_task
 from activekd_lab.errors import DataError, ModelFilesError, NonFiniteError, SettingError, UnknownNameError
-from activekd_lab.teacher import BUNDLED, ZeroShotHead, load_teacher, resolve_device, resolve_precision
+from activekd_lab.teacher import BUNDLED, ZeroShotHead, check_teacher, load_teacher, resolve_device, resolve_precision
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +251,11 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(SettingError, match="not available"):
             resolve_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["RN50", "RN50/opnai", "bundeld"])
+def test_an_unknown_teacher_is_refused_without_loading_one(name):
+    with pytest.raises(UnknownNameError, match="Unknown teacher"):
+        check_teacher(name)
+    for known in ("bundled", "RN50/openai", "local-dir:nowhere", "hf-hub:org/model"):
+        check_teacher(known)

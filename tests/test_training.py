@@ -14,7 +14,7 @@ from activekd_lab.loop import iterate
 from activekd_lab.results import load_run
 from activekd_lab.student import DualHeadStudent
 from activekd_lab.training import FrozenInputs, TrainingPlan, _Cycle, fit, predict_features, step
-from activekd_lab.training_options import check_share
+from activekd_lab.training_options import WeightAverage, check_share
 
 
 @pytest.fixture
@@ -144,12 +144,39 @@ def test_clipping_bounds_the_gradient(problem):
         assert float(torch.stack(found).norm()) == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_averaged_weights_lag_behind_the_last_ones(problem):
+def test_averaged_weights_lag_behind_the_last_ones_and_forget_the_start(problem):
     inputs, labels = problem
     start, last = weights(student()), weights(train(inputs, labels)[0])
     near, far = (weights(train(inputs, labels, replace(PLAN, ema=decay))[0]) for decay in (0.01, 0.999))
-    assert (near - last).norm() < 0.05 * (last - start).norm()
-    assert (far - start).norm() < 0.05 * (last - start).norm()
+    assert (near - last).norm() < (far - last).norm() < 0.05 * (last - start).norm()
+
+
+def test_the_average_is_the_sum_that_its_formula_gives():
+    w = torch.zeros(1)
+    average = WeightAverage([w], 0.25)
+    for value in (11.0, 24.0, 8.0):  # decays 2/11, 3/12 and, where the warm-up is over, 0.25
+        w.fill_(value)
+        average.update()
+    average.apply()
+    assert float(w) == pytest.approx(0.25 * (0.25 * 9 + 0.75 * 24) + 0.75 * 8)
+
+
+def test_batch_statistics_are_averaged_with_the_weights_of_a_backbone_that_trains():
+    class Images:
+        def batch(self, ids, generator):
+            return torch.rand(len(ids), 3, 16, 16, generator=generator), torch.zeros(len(ids), 2)
+
+        def forward(self, student, x):
+            return student(x)
+
+    found = []
+    for ema in (None, 0.9):
+        model = DualHeadStudent("small_cnn", 2, image_size=16, generator=torch.Generator().manual_seed(1))
+        plan = TrainingPlan(steps=4, batch_labeled=2, batch_unlabeled=2, ema=ema)
+        options = {"generator": torch.Generator().manual_seed(2)}
+        fit(model, Images(), torch.arange(2), torch.arange(2), torch.arange(2, 6), plan, **options)
+        found.append(model.backbone.body[1].running_mean)
+    assert not torch.allclose(*found)
 
 
 def test_deterministic_mode_ends_with_the_training(problem):

@@ -97,6 +97,14 @@ class Task:
         """C, the number of classes."""
         return len(self.class_names)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of classes, images and labels, the pool's and the test split's: all that a run's ids stand for."""
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        for split in (self.train, self.test):
+            digest.update(split.fingerprint.encode() + split.labels.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
 
 def check_prompts(class_names: tuple[str, ...], templates: tuple[str, ...]) -> None:
     """Refuse empty or repeated class names and templates without exactly one "{}"."""

@@ -1,5 +1,6 @@
 """Real files in many formats and states of damage, as people's folders hold them."""
 
+import json
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 import activekd_lab as akd
 from activekd_lab.data.folder import FolderTask
 from activekd_lab.data.images import read_image
-from activekd_lab.errors import DataError, SettingError
+from activekd_lab.errors import DataError, RunFolderError, SettingError
 from activekd_lab.loop import ActiveRun
 
 RED, GREEN = (200, 20, 30), (20, 180, 40)
@@ -223,3 +224,17 @@ def test_a_run_needs_labels(photos):
     flat = {"path": str(photos / "green"), "class_names": "oak,elm", "image_size": 32}
     with pytest.raises(DataError, match="has 8 unlabelled images and 0 test images; label them first"):
         ActiveRun(akd.RunConfig(task="folder", task_options=flat, **SETTINGS))
+
+
+def test_a_run_does_not_continue_on_other_images_and_old_folders_do(photos, tmp_path):
+    options = {"path": str(photos), "image_size": 32}
+    config = akd.RunConfig(task="folder", task_options=options, **SETTINGS)
+    folder = akd.run(config, store=tmp_path / "runs").folder
+    file = next((photos / "green").glob("*.jpg"))
+    picture((90, 90, 90)).save(file)
+    with pytest.raises(RunFolderError, match="was begun on other images, labels or class names"):
+        ActiveRun(config, store=tmp_path / "runs")
+    header = json.loads((folder / "config.json").read_text())
+    del header["task_fingerprint"]
+    (folder / "config.json").write_text(json.dumps(header))
+    assert len(ActiveRun(config, store=tmp_path / "runs").records) == len(akd.load_run(folder).records)

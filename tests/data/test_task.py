@@ -84,3 +84,14 @@ def test_shapes_settings_are_checked():
         load_task("shapes", num_classes=97)
     with pytest.raises(SettingError, match="pool_size must be at least num_classes"):
         load_task("shapes", num_classes=10, pool_size=5)
+
+
+def test_the_fingerprint_knows_pixels_labels_classes_and_the_test_split():
+    def task(names=("a", "b"), train=None, test=None):
+        return Task("t", names, ("{}",), train=train or split(), test=test or split())
+
+    other = Split("train", torch.ones(2, 3, 8, 8, dtype=torch.uint8), torch.tensor((0, 1)))
+    mirrored = split((1, 0))
+    changed = [task(("b", "a")), task(train=other), task(train=mirrored), task(test=other), task(test=mirrored)]
+    assert len({task().fingerprint, *(t.fingerprint for t in changed)}) == 6
+    assert task().fingerprint == task().fingerprint

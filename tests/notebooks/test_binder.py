@@ -24,5 +24,11 @@ def test_every_dependency_is_in_the_environment_with_its_bound():
     assert {OTHER_NAMES.get(name, name): bound for name, bound in needed.items()}.items() <= found.items()
 
 
+def test_no_dependency_stands_there_twice():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for listed in (project["dependencies"], *project["optional-dependencies"].values()):
+        assert len(_bounds(listed)) == len(listed)
+
+
 def test_scripts_are_executable():
     assert all((ROOT / path).stat().st_mode & 0o100 for path in ("binder/postBuild", ".ci/run", ".ci/notebook"))

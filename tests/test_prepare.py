@@ -1,0 +1,85 @@
+"""What the rounds of a run share: features of the very backbone that is frozen."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from activekd_lab.backbones import build_backbone
+from activekd_lab.checkpoint import SavedStudent, load_student
+from activekd_lab.config import RunConfig
+from activekd_lab.data import load_task
+from activekd_lab.prepare import backbone_features, frozen_backbone, prepare, resolve_backbone
+from activekd_lab.student import DualHeadStudent
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def split(tiny):
+    return load_task("shapes", **tiny["task_options"]).train
+
+
+def test_features_follow_the_weights_and_not_the_name_of_their_file(split, tmp_path):
+    file = tmp_path / "w.safetensors"
+    config = RunConfig(backbone="small_cnn", backbone_weights=str(file), image_size=16)
+    found = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        save_file(build_backbone("small_cnn").body.state_dict(), file)
+        found.append(backbone_features(config, split, CPU))
+        with torch.no_grad():
+            expected = frozen_backbone(config, CPU).stages(split.images[:8].float() / 255, 16)
+        torch.testing.assert_close(found[-1][:8], expected)
+    assert not torch.allclose(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_features_are_computed_once_and_a_kill_costs_a_chunk(split, monkeypatch):
+    config, seen = RunConfig(image_size=32), []
+    backbone = frozen_backbone(config, CPU)
+    monkeypatch.setattr("activekd_lab.prepare._BATCH", 16)
+    monkeypatch.setattr("activekd_lab.prepare._CHUNK", 32)
+
+    def stages(images, size):
+        seen.append(len(images))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return torch.ones(len(images), 3)
+
+    monkeypatch.setattr(backbone, "stages", stages)
+    with pytest.raises(KeyboardInterrupt):
+        backbone_features(config, split, CPU)
+    assert backbone_features(config, split, CPU).shape == (80, 3)
+    assert backbone_features(config, split, CPU).shape == (80, 3)
+    assert seen == [16] * 7
+
+
+@pytest.fixture
+def prepared(tiny):
+    return prepare(resolve_backbone(RunConfig(**tiny)))
+
+
+def test_a_loaded_student_of_the_same_backbone_reads_the_cached_features(prepared, tiny, tmp_path, monkeypatch):
+    student = prepared.new_student(RunConfig(**tiny), torch.Generator())
+    names = prepared.task.class_names
+    loaded = load_student(SavedStudent(student, names).save(tmp_path)).student
+    monkeypatch.setattr("activekd_lab.prepare.predict", lambda *_: pytest.fail("looked at the images"))
+    expected, found = (prepared.predict(s)[0] for s in (student, loaded))
+    torch.testing.assert_close(found.ce_logits, expected.ce_logits)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"backbone": "small_cnn"},
+        {"freeze_backbone": True, "image_size": 32},
+        {"freeze_backbone": True, "pretrained": False},
+        {"pretrained": False},
+    ],
+)
+def test_a_student_of_other_settings_looks_at_the_images(prepared, settings):
+    student = DualHeadStudent(num_classes=4, generator=torch.Generator(), **{"image_size": 64} | settings).eval()
+    train, test = prepared.predict(student)
+    with torch.no_grad():
+        torch.testing.assert_close(train.kd_logits, student(prepared.task.train.images).kd_logits)
+    assert len(test.ce_logits) == 20
