@@ -8,6 +8,7 @@ as its best value is not below the largest bound outside.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -28,8 +29,9 @@ SHORT = 32  # budget up to which a block may be larger, for fewer of them
 FIRST = 1 << 20  # multiplications to make the first block current
 FEW_PICKS = 8  # out of a block: the next one is larger
 CHEAP = 1 << 22  # multiplications that cost less than looking for what can be left out
+NARROW, DOUBLED = 128, 1 << 21  # width up to which the same holds of a float64 product, with so many entries of centres
 MODEST = 1 << 19  # entries of a pool whose bounds are all renewed where that is cheap
-HEAVY = 1 << 26  # multiplications that are worth more than one thread
+HEAVY = 1 << 24  # multiplications that are worth more than one thread
 CLOSE = 64  # points too close to tell that are settled at one pick; with more of them all becomes differences
 ROUGH = 1e7  # and also where a squared radius is not this many times above the rounding of products
 
@@ -106,8 +108,7 @@ class Search:
     def _bounds(self, start: int) -> NDArray[np.float64]:
         """Return bounds of all points by the centres from `start` on."""
         self.renewed = len(self.centers)
-        work = len(self.rows) * self.rows.width * (len(self.centers) - start)
-        with threads_set(self.threads if work > HEAVY else 1):
+        with self._threads(len(self.rows), len(self.centers) - start):
             bounds = self.anchors.bounds(self.cancel, start)
         return bounds if self.weights is None else bounds * self.weights
 
@@ -283,7 +284,7 @@ class Search:
         The first time by the centres that seem nearest, later by those that came since.
         """
         seen = self.seen[part]
-        with threads_set(self.threads):
+        with self._threads(len(part), len(self.centers)):
             for some in (part[seen == 0], part[seen < 0]):
                 if len(some):
                     raw = self.rows.raw(torch.from_numpy(self.front[some]))
@@ -300,15 +301,21 @@ class Search:
         """Return squared distances to the nearest centre from `start` on: one product."""
         index = self.front[part]
         raw = self.rows.raw(torch.from_numpy(index))
-        work = len(part) * self.rows.width * (len(self.centers) - start)
-        if work <= CHEAP and not self.exact:
-            return nearest_by_product(self.rows, raw, self.centers, start).cpu().numpy()
+        entries = self.rows.width * (len(self.centers) - start)
+        double = len(part) * entries <= CHEAP or (self.rows.width <= NARROW and entries <= DOUBLED)
+        if double and not self.exact:
+            with self._threads(len(part), len(self.centers) - start):
+                return nearest_by_product(self.rows, raw, self.centers, start).cpu().numpy()
         known = None
         if start:
             scores = self.scores[part] if self.weights is None else self.scores[part] / self.weights[index]
             known = torch.from_numpy(scores).to(self.rows.device)
-        with threads_set(self.threads if work > HEAVY else 1):
-            return nearest_squared(self.rows, raw, self.centers, start, known, double=work <= CHEAP).cpu().numpy()
+        with self._threads(len(part), len(self.centers) - start):
+            return nearest_squared(self.rows, raw, self.centers, start, known, double=double).cpu().numpy()
+
+    def _threads(self, points: int, centers: int) -> AbstractContextManager[None]:
+        """Return a context with as many threads as a product of so many points and centres is worth."""
+        return threads_set(self.threads if points * centers * max(16, self.rows.width) > HEAVY else 1)
 
     def _store(self, part: NDArray[np.intp], squared: NDArray[np.float64], seen: int) -> None:
         if self.weights is not None:
