@@ -61,8 +61,17 @@ COLUMNS = ["ours", "against", "data", "N", "C", "L", "B", "seconds", "theirs", "
 RECOMPUTE = (20_000, 100, 800, 100)
 GRADIENTS = (20_000, 100, 512, 100)  # N, C, D, B
 QUICK = [(20_000, 100, 200, 100), (50_000, 200, 1000, 200)]
-FULL = [(2_000, 10, 10, 10), (20_000, 100, 800, 100), (200_000, 1000, 1000, 1000), (200_000, 1000, 8000, 1000)]
+FULL = [
+    (500, 10, 10, 10),
+    (2_000, 10, 10, 10),
+    (2_000, 100, 100, 1000),
+    (5_000, 48, 1000, 48),
+    (20_000, 100, 800, 100),
+    (200_000, 1000, 1000, 1000),
+    (200_000, 1000, 8000, 1000),
+]
 """(N, C, L, B) of the one-product-a-pick comparison."""
+REPEAT = 0.5  # seconds for which short calls are repeated: the first ones load kernels
 
 
 def run(
@@ -233,9 +242,8 @@ def _badge(against: str, view: PoolView, budget: int, baseline: Callable[[PoolVi
 def _k_center(
     x: Tensor, y: Tensor, budget: int, data: str, against: str, baseline: Callable[[Tensor, Tensor, int], Tensor]
 ) -> Comparison:
-    k_center_greedy(x[:2000], y[:50], 2)  # first calls load kernels
-    ours, result = measure(lambda: k_center_greedy(x, y, budget))
-    theirs, picks = measure(lambda: baseline(x, y, budget))
+    ours, result = measure(lambda: k_center_greedy(x, y, budget), repeat_for=REPEAT)
+    theirs, picks = measure(lambda: baseline(x, y, budget), repeat_for=REPEAT)
     same = float((result.indices == picks.cpu()).double().mean())
     size = {"N": len(x), "C": x.shape[1], "L": len(y), "B": budget}
     reach = float(_radius(x, y, picks) / result.radii[-1]) if float(result.radii[-1]) else 1.0
