@@ -71,17 +71,6 @@ class Backbone(nn.Module):
             self.train(training)
 
 
-def list_backbones() -> dict[str, str]:
-    """Return the bundled backbones and the families that others belong to, with a line of help each."""
-    bundled = {name: (builder.__doc__ or "").splitlines()[0] for name, builder in _BUNDLED.items()}
-    return bundled | {
-        "<torchvision classifier>": "resnet18, mobilenet_v2, efficientnet_b0, … (torchvision.models)",
-        "timm/<model>": "any timm model, for example timm/resnet10t",
-        "open_clip/<architecture>/<tag>": "visual tower of an open_clip model; also open_clip/local-dir:… and "
-        "open_clip/bundled",
-    }
-
-
 def has_pretrained(name: str) -> bool:
     """Return whether a backbone starts from pretrained weights when nothing is said: those that need no download.
 

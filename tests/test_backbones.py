@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from activekd_lab.backbones import build_backbone, has_pretrained, list_backbones
+from activekd_lab.backbones import build_backbone, has_pretrained
 from activekd_lab.data import load_task
 from activekd_lab.errors import ModelFilesError, SettingError, UnknownNameError
 from activekd_lab.student import DualHeadStudent
@@ -113,7 +113,3 @@ def test_language_aware_initialisation_is_the_zero_shot_classifier():
         DualHeadStudent("open_clip/bundled", 4, class_embeddings=head.text[:3])
     with pytest.raises(SettingError, match="need two heads"):
         DualHeadStudent("open_clip/bundled", 4, class_embeddings=head.text, single_head=True)
-
-
-def test_families_are_listed():
-    assert {"efficientnet_lite0", "small_cnn", "timm/<model>"} <= set(list_backbones())

@@ -65,7 +65,6 @@ class Search:
         self.size = min(self.most, max(FEWEST, FIRST // (max(16, width) * len(centers))))
         self.opened = -FEW_PICKS  # how many picks there were when the block was opened
         self.met: NDArray[np.int32] = np.zeros(len(rows), dtype=np.int32)
-        self.block = Block.of_none(rows.width)
         if self.size >= len(rows):
             self._start_with_all()
         else:
@@ -99,6 +98,7 @@ class Search:
 
     def _start_with_bounds(self) -> None:
         """Bound every point, from one pass over them, and open the first block."""
+        self.block = Block.of_none(self.rows.width)
         self.upper = self._bounds(0)
         self._set_slack(self.anchors.longest)
         self.upper[self.picked] = -np.inf
