@@ -1,5 +1,7 @@
 """The engine against brute force: every distance, in float64 differences."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -144,6 +146,14 @@ def test_near_ties_that_float32_products_confuse():
     assert k_center_greedy(points, centers, 100).indices.tolist() == brute_force(points, centers, 100)[0]
 
 
+@pytest.mark.parametrize("weights", [None, torch.ones(3).double()])
+def test_close_calls_that_float64_products_cannot_settle(weights):
+    """The farther of two points is the second by ten units in the last place, well within the rounding of products."""
+    points = torch.tensor([[1.0, 0.0], [0.0, 1.0 + 1e-15], [0.5, 0.5]], dtype=torch.float64)
+    result = k_center_greedy(points, points.new_zeros(1, 2), 2, weights=weights)
+    assert result.indices.tolist() == [1, 0]
+
+
 def test_nearly_one_hot_rows_that_float32_products_take_for_ties():
     """Softmax of large logits: rows of one class differ by 1e-9, far below the rounding of a product."""
     logits = normal(500, 12) + 25 * torch.eye(12)[torch.arange(500) % 12]
@@ -153,6 +163,16 @@ def test_nearly_one_hot_rows_that_float32_products_take_for_ties():
     assert result.radii[-1] < 1e-6
     assert result.indices.tolist() == picks
     torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=0)
+
+
+def test_radii_hold_seven_digits_however_close_the_points_lie():
+    """Products serve until they would be rougher than that; from there on differences do."""
+    for apart in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
+        points, centers = 1 + apart * normal(300, 16).double(), 1 + apart * normal(5, 16, seed=1).double()
+        result = k_center_greedy(points, centers, 100)
+        picks, radii = brute_force(points, centers, 100)
+        assert result.indices.tolist() == picks
+        torch.testing.assert_close(result.radii, radii, rtol=1e-7, atol=0)
 
 
 def test_ties_follow_the_generator_evenly():
@@ -208,6 +228,18 @@ def test_progress_and_cancel():
     assert len(seen) == 3  # the first pick needs no search
     with pytest.raises(Cancelled, match="cancelled"):
         k_center_greedy(normal(50, 3), None, 4, cancel=lambda: True)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_the_threads_of_others_stay_as_they_were(cancel):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with suppress(Cancelled):
+            k_center_greedy(normal(50, 3), None, 4, cancel=lambda: cancel)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_cancel_stops_a_memory_map_between_two_picks(tmp_path):
