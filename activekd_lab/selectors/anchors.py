@@ -78,7 +78,7 @@ class Anchors:
                 bounds.append(self._up(smallest_shifted(x, self._raised(start)), norms).clamp_(min=0))
             else:
                 bounds.append(self._to_found(x, norms, x @ self.projection, 1, TRIES))
-        return torch.cat(bounds).double().cpu().numpy()
+        return torch.cat(bounds).cpu().double().numpy()
 
     def _to_some(self, x: Tensor, norms: Tensor) -> Tensor:
         """Bound by the hubs, and by the centre whose projection is nearest."""

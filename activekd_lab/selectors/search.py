@@ -92,9 +92,10 @@ class Search:
         self.upper[self.picked] = -np.inf
         self.front, self.scores, self.seen, self.front_floor = index, self.upper, self.met, -np.inf
         self.renewed = len(self.centers)
-        self.block, self.floor = Block(self.rows.double(self.rows.points), index, self.upper, self.weights), -np.inf
+        x = self.rows.double(self.rows.points.to(self.rows.device)).cpu()
+        self.block, self.floor = Block(x, index, self.upper, self.weights), -np.inf
         self._set_slack(longest(torch.from_numpy(self.block.norms), 0, "points"))
-        self.block.meet(part[1:] for part in self.centers.double_since(0))
+        self.block.meet((c.cpu(), c_norms.cpu()) for _, c, c_norms in self.centers.double_since(0))
 
     def _start_with_bounds(self) -> None:
         """Bound every point, from one pass over them, and open the first block."""

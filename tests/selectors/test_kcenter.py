@@ -212,6 +212,19 @@ def test_memory_map(tmp_path):
     assert result.indices.tolist() == brute_force(points, normal(4, 20, seed=1), 40)[0]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize(("n", "d", "labels"), [(300, 4, 1), (9000, 300, 600)])
+def test_a_gpu_picks_what_the_processor_does(n, d, labels):
+    points, centers = probabilities(n, d), probabilities(labels, d, seed=1)
+    expected = k_center_greedy(points, centers, 60)
+    for found in (
+        k_center_greedy(points.cuda(), centers.cuda(), 60),
+        k_center_greedy(points.numpy(), centers.numpy(), 60, device="cuda"),
+    ):
+        assert torch.equal(found.indices, expected.indices)
+        torch.testing.assert_close(found.radii, expected.radii, rtol=1e-7, atol=0)
+
+
 def test_radii_never_grow_and_halve_the_best_possible():
     """Gonzalez 1985: greedy's radius is at most twice the optimum, and picks are at least a radius apart."""
     points = normal(200, 3)
