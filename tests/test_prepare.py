@@ -38,7 +38,7 @@ def test_features_are_computed_once_and_a_kill_costs_a_chunk(split, monkeypatch)
     config, seen = RunConfig(image_size=32), []
     backbone = frozen_backbone(config, CPU)
     monkeypatch.setattr("activekd_lab.prepare._BATCH", 16)
-    monkeypatch.setattr("activekd_lab.prepare._CHUNK", 32)
+    monkeypatch.setattr("activekd_lab.prepare.CHUNK", 32)
 
     def stages(images, size):
         seen.append(len(images))

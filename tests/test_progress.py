@@ -41,7 +41,7 @@ def test_a_count_is_said_at_most_once_in_a_while_and_not_at_the_end(monkeypatch)
 def test_every_long_stage_of_a_run_counts(options, stage, tiny, clock, monkeypatch, tmp_path):
     monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path))
     for module in ("teacher", "view_cache"):
-        monkeypatch.setattr(f"activekd_lab.{module}._BATCH", 32)
+        monkeypatch.setattr(f"activekd_lab.{module}.BATCH", 32)
     said = []
     run = ActiveRun(RunConfig(**tiny | {"rounds": 0, "steps": 3} | options), progress=said.append)
     list(run)
