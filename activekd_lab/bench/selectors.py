@@ -57,7 +57,6 @@ class Comparison:
         return asdict(self) | ratios
 
 
-COLUMNS = ["ours", "against", "data", "N", "C", "L", "B", "seconds", "theirs", "ratio", "CPU ratio", "same", "MiB"]
 RECOMPUTE = (20_000, 100, 800, 100)
 GRADIENTS = (20_000, 100, 512, 100)  # N, C, D, B
 QUICK = [(20_000, 100, 200, 100), (50_000, 200, 1000, 200)]

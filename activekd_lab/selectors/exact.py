@@ -1,4 +1,4 @@
-"""Squared distances to the nearest centre, exact: float32 products find the candidates, float64 differences decide."""
+"""Squared distances to the nearest centre: by float64 products, or exact, where differences decide among a few."""
 
 from __future__ import annotations
 
