@@ -141,7 +141,7 @@ class DualHeadStudent(nn.Module):
             D = self.backbone.num_features
             self.projection: nn.Module = nn.Identity()
             if freeze_backbone:
-                self.backbone.requires_grad_(False)
+                self.backbone.eval().requires_grad_(False)
                 width, D = self.backbone.num_stage_features, projection_dim or 256
                 # Stages differ in scale; batch statistics put them on one footing.
                 standardise = nn.BatchNorm1d(width, affine=False)
@@ -159,11 +159,18 @@ class DualHeadStudent(nn.Module):
         self.kd_head = CosineHead(text, scale)
         self.ce_head.load_state_dict({"weight": text, "bias": torch.zeros(self.num_classes)})
 
+    def train(self, mode: bool = True) -> DualHeadStudent:
+        """Set training or evaluation mode; a frozen backbone, which others may share, stays in evaluation mode."""
+        super().train(mode)
+        if self.freeze_backbone:
+            self.backbone.eval()
+        return self
+
     def embed(self, images: Tensor) -> Tensor:
         """Return (B, F) backbone features of (B, 3, H, W) images, uint8 or float in [0, 1]."""
         if self.freeze_backbone:
             with torch.no_grad():
-                return self.backbone.eval().stages(_as_float(images), self.image_size)
+                return self.backbone.stages(_as_float(images), self.image_size)
         features: Tensor = self.backbone(_as_float(images), self.image_size)
         return features
 

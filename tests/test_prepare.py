@@ -8,10 +8,19 @@ from activekd_lab.backbones import build_backbone
 from activekd_lab.checkpoint import SavedStudent, load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
+from activekd_lab.data.cache import clear_cache
+from activekd_lab.errors import Cancelled
+from activekd_lab.loop import ActiveRun
 from activekd_lab.prepare import backbone_features, frozen_backbone, prepare, resolve_backbone
 from activekd_lab.student import DualHeadStudent
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """An empty cache that no other test sees: this one's stand-ins and damages stay here."""
+    monkeypatch.setenv("ACTIVEKD_LAB_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -34,7 +43,17 @@ def test_features_follow_the_weights_and_not_the_name_of_their_file(split, tmp_p
     assert torch.equal(found[0], found[2])
 
 
-def test_features_are_computed_once_and_a_kill_costs_a_chunk(split, monkeypatch):
+def test_features_after_a_training_that_was_interrupted_are_those_before(split, tiny, own_cache):
+    config = resolve_backbone(RunConfig(**tiny))
+    expected = backbone_features(config, split, CPU).clone()
+    active = ActiveRun(config, cancel=lambda: True)
+    with pytest.raises(Cancelled):
+        list(active)
+    clear_cache("features")
+    assert torch.equal(backbone_features(config, split, CPU), expected)
+
+
+def test_features_are_computed_once_and_a_kill_costs_a_chunk(split, monkeypatch, own_cache):
     config, seen = RunConfig(image_size=32), []
     backbone = frozen_backbone(config, CPU)
     monkeypatch.setattr("activekd_lab.prepare._BATCH", 16)
@@ -63,7 +82,7 @@ def test_a_loaded_student_of_the_same_backbone_reads_the_cached_features(prepare
     student = prepared.new_student(RunConfig(**tiny), torch.Generator())
     names = prepared.task.class_names
     loaded = load_student(SavedStudent(student, names).save(tmp_path)).student
-    monkeypatch.setattr("activekd_lab.prepare.predict", lambda *_: pytest.fail("looked at the images"))
+    monkeypatch.setattr("activekd_lab.prepare.predict", lambda *_, **__: pytest.fail("looked at the images"))
     expected, found = (prepared.predict(s)[0] for s in (student, loaded))
     torch.testing.assert_close(found.ce_logits, expected.ce_logits)
 

@@ -44,9 +44,11 @@ def test_every_backbone_gives_finite_logits_and_the_same_start_from_the_same_gen
     torch.testing.assert_close(out.ce_logits, b(IMAGES).ce_logits)
 
 
-def test_a_frozen_backbone_trains_only_projection_and_heads():
-    student = DualHeadStudent("efficientnet_lite0", 5, freeze_backbone=True, projection_dim=16)
-    student.train()
+@pytest.mark.parametrize("prepare", [lambda student: student, DualHeadStudent.train], ids=["new", "training"])
+def test_a_frozen_backbone_trains_only_projection_and_heads(prepare):
+    student = prepare(DualHeadStudent("efficientnet_lite0", 5, freeze_backbone=True, projection_dim=16))
+    assert student.training
+    assert not any(module.training for module in student.backbone.modules())
     before = [buffer.clone() for buffer in student.backbone.buffers()]
     out = student(IMAGES)
     assert out.features.shape == (3, 16)
