@@ -22,7 +22,7 @@ from activekd_lab.student import DualHeadStudent, StudentOutput
 from activekd_lab.teacher import Teacher, TeacherHead
 from activekd_lab.training_options import (
     WeightAverage,
-    average_gradients,
+    average_over_processes,
     check_share,
     deterministic_algorithms,
     own_share,
@@ -225,15 +225,16 @@ class _Update:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: warmup_decay(step, plan.steps, plan.warmup)
         )
-        # Averaged weights need the batch statistics that go with them; a frozen backbone's stay as they are.
-        statistics = [] if student.freeze_backbone else [b for b in student.buffers() if b.is_floating_point()]
-        self.average = WeightAverage([*self.weights, *statistics], plan.ema) if plan.ema is not None else None
+        fixed = "backbone." if student.freeze_backbone else ()
+        buffers = [b for name, b in student.named_buffers() if not name.startswith(fixed)]
+        self.statistics = [b for b in buffers if b.is_floating_point()]  # of batches; averaged as the weights are
+        self.average = WeightAverage([*self.weights, *self.statistics], plan.ema) if plan.ema is not None else None
 
     def __call__(self, loss: Tensor) -> float:
         """Take one step and return the learning rate it had."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(self.weights, self.accelerator)
+        average_over_processes([w.grad for w in self.weights if w.grad is not None], self.accelerator)
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.weights, self.clip_norm)
         rate = float(self.schedule.get_last_lr()[0])
@@ -244,9 +245,10 @@ class _Update:
         return rate
 
     def finish(self) -> None:
-        """Leave the averaged weights in place of the last ones, where the plan asks for it."""
+        """Leave the averaged weights in place of the last ones, where the plan asks for it, equal in all processes."""
         if self.average is not None:
             self.average.apply()
+        average_over_processes(self.statistics, self.accelerator)
 
 
 def step(

@@ -2,11 +2,12 @@
 
 **Several GPUs** go through Hugging Face `accelerate` (extra `multi-gpu`). The same script runs on one process or many:
 
-    accelerate launch --num_processes 2 --module activekd_lab.cli run --task shapes --store runs/
+    accelerate launch --multi_gpu --num_processes 2 --module activekd_lab.cli run --task shapes --store runs/
     accelerate.notebook_launcher(train, num_processes=2)    # train() calls akd.run(config, store="runs/")
 
 Every process draws the same batch and takes its share of it, gradients are averaged, so the weights stay equal; only
-the first process writes the run folder. Batch normalisation sees a process's share, as is usual.
+the first process writes the run folder. Batch normalisation sees a process's share, as is usual; its running statistics
+are averaged at the end, so that all processes have one student and pick the same.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from activekd_lab.errors import MissingExtraError, SettingError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+PATIENCE = timedelta(days=2)  # processes wait for the first one's caches, and ImageNet's embeddings take hours
 
 
 @contextmanager
@@ -83,10 +87,10 @@ def make_accelerator() -> Accelerator | None:
     if launched_processes() == 1:
         return None
     try:
-        from accelerate import Accelerator  # noqa: PLC0415  (an extra)
+        from accelerate import Accelerator, InitProcessGroupKwargs  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingExtraError("accelerate", "multi-gpu") from error
-    return Accelerator()
+    return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
 
 
 def check_share(batch: int, name: str, accelerator: Accelerator | None) -> None:
@@ -103,11 +107,10 @@ def own_share(ids: Tensor, accelerator: Accelerator | None) -> Tensor:
 
 
 @torch.no_grad()
-def average_gradients(parameters: Sequence[nn.Parameter], accelerator: Accelerator | None) -> None:
-    """Replace gradients by their mean over the processes, in one message."""
-    if accelerator is None:
+def average_over_processes(tensors: Sequence[Tensor], accelerator: Accelerator | None) -> None:
+    """Replace floating tensors by their mean over the processes, in one message."""
+    if accelerator is None or not tensors:
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    flat = accelerator.reduce(torch.cat([t.flatten() for t in tensors]), "mean")
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))

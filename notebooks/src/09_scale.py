@@ -164,7 +164,7 @@ print(f"the covering radius is {rounding.radius_ratio:.4f} times that of the exa
 # the same run shares every batch among several processes, one a GPU:
 #
 # ```
-# accelerate launch --num_processes 2 --module activekd_lab.cli run --task shapes --store runs/
+# accelerate launch --multi_gpu --num_processes 2 --module activekd_lab.cli run --task shapes --store runs/
 # ```
 #
 # Each process draws the same batch, since it has the same seed, and takes every second image of it. It computes the
