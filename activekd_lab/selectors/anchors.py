@@ -16,6 +16,7 @@ from activekd_lab.selectors.rows import Rows
 SKETCH = 64  # width of the random projection that finds a near centre
 HUBS = 64  # centres that are nearest to most points: every point is measured against them
 VOTERS = 512  # points that elect the hubs
+SELDOM = 1 / 16  # share of voters for which the projection has to find a nearer centre than the hubs
 FIRST_TARGETS = 2048  # centres that the first pass sketches; later looks use all
 SCORES = 1 << 18  # entries of a product in the first pass, to stay in cache
 TRIES = 4  # centres that a later look finds
@@ -27,7 +28,8 @@ class Anchors:
 
     Which centre is found changes the speed, never a pick: the bound is the point's true distance to it. Hubs serve
     data without structure, where few centres are nearest to most points; the projection (Johnson-Lindenstrauss) serves
-    clusters, where a near centre is much nearer than the rest.
+    clusters, where a near centre is much nearer than the rest. A sample of points decides whether the first pass, which
+    is most of the work on data without structure, needs the projection.
     """
 
     def __init__(self, rows: Rows, centers: Centers) -> None:
@@ -44,9 +46,13 @@ class Anchors:
         self.targets = torch.empty(0, SKETCH, device=rows.device)  # projected centres (Q, SKETCH)
         self.norms = torch.empty(0, device=rows.device)  # their true squared norms (Q,)
         self._catch_up()
-        hubs = centers.single(self._elect_hubs())
+        voters = rows.single(rows.raw(torch.linspace(0, len(rows) - 1, min(VOTERS, len(rows))).long()))  # (k, D)
+        hubs = centers.single(self._elect_hubs(voters))
         self.looks = torch.cat([self.projection, hubs.T], 1)  # (D, SKETCH + HUBS): both from one product
         self.hub_norms = squared_norms(hubs) * (1 + self.error)
+        norms = squared_norms(voters)
+        nearer = self._to_projected(voters, norms, voters @ self.projection) < self._to_hubs(voters @ hubs.T, norms)
+        self.projects = float(nearer.float().mean()) > SELDOM
 
     def bounds(self, cancel: Callable[[], bool], start: int = 0) -> NDArray[np.float64]:
         """Return (N,) upper bounds of squared distances to centres from `start` on, from one pass over all points.
@@ -81,11 +87,19 @@ class Anchors:
         return torch.cat(bounds).cpu().double().numpy()
 
     def _to_some(self, x: Tensor, norms: Tensor) -> Tensor:
-        """Bound by the hubs, and by the centre whose projection is nearest."""
+        """Bound by the hubs, and where it pays by the centre whose projection is nearest."""
+        if not self.projects:
+            return self._to_hubs(x @ self.looks[:, SKETCH:], norms)
         sketch, products = (x @ self.looks).split([SKETCH, len(self.hub_norms)], 1)
-        shifted = torch.add(self.hub_norms, products, alpha=-2).amin(1)
-        step = -(-len(self.centers) // FIRST_TARGETS)
-        return torch.minimum(self._up(shifted, norms), self._to_found(x, norms, sketch, step, 1))
+        return torch.minimum(self._to_hubs(products, norms), self._to_projected(x, norms, sketch))
+
+    def _to_hubs(self, products: Tensor, norms: Tensor) -> Tensor:
+        """Bound by all hubs, from products (k, H) with them."""
+        return self._up(torch.add(self.hub_norms, products, alpha=-2).amin(1), norms)
+
+    def _to_projected(self, x: Tensor, norms: Tensor, sketch: Tensor) -> Tensor:
+        """Bound by the centre whose projection is nearest to the points' (k, SKETCH), of FIRST_TARGETS."""
+        return self._to_found(x, norms, sketch, -(-len(self.centers) // FIRST_TARGETS), 1)
 
     def _raised(self, start: int) -> list[tuple[Tensor, Tensor]]:
         """Return the centres from `start` on in parts, their squared norms raised by the rounding of products."""
@@ -114,10 +128,8 @@ class Anchors:
             self.targets = torch.cat([self.targets, c @ self.projection])
             self.norms = torch.cat([self.norms, c_norms])
 
-    def _elect_hubs(self) -> Tensor:
-        """Return the centres that are nearest to most of a sample of points, evenly spaced."""
-        spread = torch.linspace(0, len(self.rows) - 1, min(VOTERS, len(self.rows))).long()
-        x = self.rows.single(self.rows.raw(spread))  # (k, D)
+    def _elect_hubs(self, x: Tensor) -> Tensor:
+        """Return the centres that are nearest to most of some points (k, D)."""
         nearest: list[tuple[Tensor, Tensor]] = []
         for first, c, c_norms in self.centers.since(0):
             value, index = torch.addmm(c_norms, x, c.T, alpha=-2).min(1)

@@ -67,10 +67,11 @@ def test_same_ids_and_radii_as_brute_force(n, d, labels, budget, metric):
     torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("sketch", [2, 64])  # near centres found by projection, or all measured
+# Near centres are found by hubs and projection or by hubs first, or all are measured.
+@pytest.mark.parametrize(("sketch", "seldom"), [(2, -1), (2, 1), (64, 1)])
 @pytest.mark.parametrize("close", [0, 64])  # close calls become differences, or are settled one by one
 @pytest.mark.parametrize("cheap", [0, 1 << 22])  # current values by differences, or by products
-def test_every_part_of_the_search_is_exercised(sketch, close, cheap, monkeypatch):
+def test_every_part_of_the_search_is_exercised(sketch, seldom, close, cheap, monkeypatch):
     """A front of 16 points, blocks of 2 to 8 and slices of 8 centres take every branch that a large pool would."""
     small = {"FRONT": 16, "FEWEST": 2, "MOST": 8, "FIRST": 0, "SHORT": 0, "CLOSE": close, "CHEAP": cheap}
     for name, value in small.items():
@@ -80,6 +81,7 @@ def test_every_part_of_the_search_is_exercised(sketch, close, cheap, monkeypatch
     monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 4096)
     monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", sketch)
     monkeypatch.setattr("activekd_lab.selectors.anchors.HUBS", sketch)
+    monkeypatch.setattr("activekd_lab.selectors.anchors.SELDOM", seldom)
     for width, labels in ((24, 150), (2, 3)):  # on a plane the radius shrinks manyfold, through many fronts
         points = torch.cat([normal(360, width), normal(10, width).repeat(4, 1)])  # some come four times
         centers = normal(labels, width, seed=1)
