@@ -28,7 +28,7 @@ def test_line_by_hand():
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "hellinger"])
-@pytest.mark.parametrize("piece", [64, 1 << 20])
+@pytest.mark.parametrize("piece", [16, 64, 1 << 20])  # of centres, of points, none
 def test_pieces_change_nothing(metric, piece, monkeypatch):
     monkeypatch.setattr(geometry, "PIECE", piece)
     x, c = X.double()[:, None], C.double()[None]

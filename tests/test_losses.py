@@ -13,16 +13,23 @@ def output(ce, kd):
     return StudentOutput(torch.tensor(ce), torch.tensor(kd), torch.zeros(len(ce), 1))
 
 
-def test_golden_loss_by_hand():
+@pytest.mark.parametrize("T", [0.5, 3.0])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_golden_loss_by_hand(T, share):
     # Uniform student, teacher logits (T·ln 3, 0): target (3/4, 1/4), KL to (1/2, 1/2) = ln 2 − H(1/4).
-    T = 2.0
     teacher = torch.tensor([[T * math.log(3), 0.0]])
     kl = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
     uniform = output([[0.0, 0.0]], [[0.0, 0.0]])
-    loss = dho_loss(uniform, torch.tensor([0]), teacher, uniform, teacher, temperature=T, ce_share=0.5)
+    loss = dho_loss(uniform, torch.tensor([0]), teacher, uniform, teacher, temperature=T, ce_share=share)
     assert float(loss.ce) == pytest.approx(math.log(2))
     assert float(loss.kd_labeled) == pytest.approx(T**2 * kl)
-    assert float(loss.total) == pytest.approx(0.5 * math.log(2) + 0.5 * 2 * T**2 * kl)
+    assert float(loss.total) == pytest.approx(share * math.log(2) + (1 - share) * 2 * T**2 * kl)
+
+
+def test_defaults_are_the_papers():
+    out, teacher = output([[0.3, 0.0]], [[0.0, 0.7]]), torch.tensor([[1.0, -1.0]])
+    by_default = dho_loss(out, torch.tensor([0]), teacher, out, teacher).total
+    assert by_default == dho_loss(out, torch.tensor([0]), teacher, out, teacher, temperature=2.0, ce_share=0.5).total
 
 
 def test_distillation_loss_is_zero_at_the_teacher_and_ignores_a_shift():
