@@ -85,10 +85,12 @@ def test_every_part_of_the_search_is_exercised(sketch, seldom, close, cheap, mon
     for width, labels in ((24, 150), (2, 3)):  # on a plane the radius shrinks manyfold, through many fronts
         points = torch.cat([normal(360, width), normal(10, width).repeat(4, 1)])  # some come four times
         centers = normal(labels, width, seed=1)
-        result = k_center_greedy(points, centers, 150)
-        picks, radii = brute_force(points, centers, 150)
-        assert result.indices.tolist() == picks
-        torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
+        factors = 0.5 + 2 * torch.rand(400, generator=torch.Generator().manual_seed(2))
+        for weights in (None, factors):
+            result = k_center_greedy(points, centers, 150, weights=weights)
+            picks, radii = brute_force(points, centers, 150, weights=weights)
+            assert result.indices.tolist() == picks
+            torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("most", [8, 2048])  # more ties than a block or the front holds
