@@ -90,6 +90,8 @@ def test_confusion_groups_name_the_classes_that_share_a_cluster(balls):
         ("car",), ("car", "van"), ("cat", "lynx")
     ]  # fmt: skip
     assert sum(group.mass for group in groups) == pytest.approx(1)
+    assert [g.mass for g in groups] == sorted((g.mass for g in groups), reverse=True)
+    assert all([share for _, share in g.classes] == sorted((s for _, s in g.classes), reverse=True) for g in groups)
     with pytest.raises(SettingError, match="must name 4 classes, but got 2"):
         confusion_groups(find_clusters(balls[0], 3), ["a", "b"])
 
