@@ -15,8 +15,8 @@
 #
 # **You need** Python, and a rough idea of what a softmax is. No GPU, no network, no download.
 #
-# **Time and memory**: on 2 CPU cores the cells take 90 s the first time and 40 s later, when images and features are
-# cached, and at most 1.4 GB; reading takes the rest. The last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 30 s the first time and 11 s later, when images and features
+# are cached, and at most 1.3 GB; reading takes the rest. The last cell prints yours.
 
 # %%
 import activekd_lab as akd

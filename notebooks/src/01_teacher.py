@@ -16,7 +16,7 @@
 #
 # **You need** the quickstart (`00_quickstart`), vectors and their dot product. No GPU, no network.
 #
-# **Time and memory**: on 2 CPU cores the cells take 10 s once images and features are cached, longer the first
+# **Time and memory**: on 2 quiet CPU cores the cells take 10 s once images and features are cached, longer the first
 # time, and 1.2 GB; the last cell prints yours.
 
 # %%

@@ -15,8 +15,8 @@
 #
 # **You need** the quickstart (`00_quickstart`): teacher, student, labels. No GPU, no network.
 #
-# **Time and memory**: on 2 CPU cores the cells take 15 s once images and features are cached, longer the first time,
-# and 1.0 GB; the last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 13 s once images and features are cached, longer the first
+# time, and 1.2 GB; the last cell prints yours.
 
 # %%
 import torch

@@ -15,8 +15,8 @@
 #
 # **You need** the quickstart (`00_quickstart`): student, pool, round. No GPU, no network.
 #
-# **Time and memory**: on 2 CPU cores the cells take 10 s once images and features are cached, longer the first time,
-# and 1.1 GB; the last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 5 s once images and features are cached, longer the first
+# time, and 1.2 GB; the last cell prints yours.
 
 # %%
 import pandas as pd

@@ -16,7 +16,7 @@
 #
 # **You need** the quickstart (`00_quickstart`), and from `02_student` the two heads. No GPU, no network.
 #
-# **Time and memory**: on 2 CPU cores the cells take 7 minutes for 42 short runs, 10 s once these are stored,
+# **Time and memory**: on 2 quiet CPU cores the cells take 2 to 3 minutes for 42 short runs, 5 s once these are stored,
 # and 1.2 GB; the last cell prints yours.
 
 # %%

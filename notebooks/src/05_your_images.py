@@ -15,8 +15,8 @@
 #
 # **You need** the quickstart (`00_quickstart`). No GPU, no network.
 #
-# **Time and memory**: on 2 CPU cores the cells take 11 s once images and features are cached, longer the first time,
-# and 1.2 GB; the last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 6 s once images and features are cached, longer the first
+# time, and 1.3 GB; the last cell prints yours.
 
 # %%
 from pathlib import Path

@@ -16,8 +16,8 @@
 # **You need** notebook `00_quickstart`. The bundled tasks need no GPU and no download; the papers' data sets and real
 # CLIP models are the same notebook with other parameters.
 #
-# **Time and memory**: on 2 CPU cores that were busy with other work the cells took 30 s, and 150 s the first time, when
-# images and features are computed and cached; at most 1.1 GB. The last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 5 s, and 25 s the first time, when images and features are
+# computed and cached; at most 1.1 GB. The last cell prints yours.
 
 # %%
 import activekd_lab as akd

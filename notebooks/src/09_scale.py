@@ -17,7 +17,7 @@
 # **You need** the quickstart (`00_quickstart`), and from `03_selectors` k-center: pick the image that is farthest
 # from all that are labelled. No GPU, no network; several GPUs and machines are described here, but not needed.
 #
-# **Time and memory**: on 2 CPU cores the cells take 21 s and 0.9 GB; the last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 5 s and 1.0 GB; the last cell prints yours.
 
 # %%
 import tempfile
