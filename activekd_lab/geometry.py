@@ -60,7 +60,8 @@ def coverage_curve(
 ) -> CoverageCurve:
     """Return radius and mean distance when only the first `counts[k]` centres are labelled.
 
-    Each centre is measured once. Centres stand in the order in which they were labelled.
+    Each centre is measured once, and the points are read once, however many counts there are. Centres stand in the
+    order in which they were labelled.
 
     Args:
         points: (N, D).
@@ -74,13 +75,14 @@ def coverage_curve(
     ends = [int(k) for k in counts]
     if not ends or ends[0] < 1 or ends[-1] > len(centers) or any(a >= b for a, b in pairwise(ends)):
         raise SettingError(f"Expected rising `counts` in [1, {len(centers)}], but got {ends}; sort and trim them.")
-    nearest = torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
-    radii, means = [], []
-    for start, end in zip([0, *ends], ends, strict=False):
-        nearest = torch.minimum(nearest, nearest_distances(points, centers[start:end], metric=metric))
-        radii.append(float(nearest.max()))
-        means.append(float(nearest.mean()))
-    return CoverageCurve(ends, radii, means)
+    _check(points, centers, metric)
+    c = _transformed(centers[: ends[-1]], metric, "centers")
+    rows = max(1, PIECE // max(points.shape[1], len(c)))
+    radii, totals = torch.zeros(2, len(ends), dtype=torch.float64, device=points.device)
+    for piece in points.split(rows):
+        nearest = _nearest_so_far(_transformed(piece, metric, "points"), c, ends, metric)  # (k, K)
+        radii, totals = torch.maximum(radii, nearest.amax(0)), totals + nearest.sum(0)
+    return CoverageCurve(ends, radii.tolist(), (totals / len(points)).tolist())
 
 
 def class_coverage(labels: Tensor, num_classes: int) -> float:
@@ -96,7 +98,19 @@ def _nearest(x: Tensor, c: Tensor, metric: Metric) -> Tensor:
     if not len(c):
         return torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
     pieces = c.split(max(1, PIECE // len(x)))
-    distance = torch.stack([torch.cdist(x, piece).amin(1) for piece in pieces]).amin(0)
+    return _measured(torch.stack([torch.cdist(x, piece).amin(1) for piece in pieces]).amin(0), metric)
+
+
+def _nearest_so_far(x: Tensor, c: Tensor, ends: list[int], metric: Metric) -> Tensor:
+    """Return the distance of each row of x to the nearest of the first `ends[k]` rows of c, (len(x), K)."""
+    apart = torch.cdist(x, c)
+    first = apart[:, : ends[0]].amin(1, keepdim=True)
+    nearest = torch.cat([first, apart[:, ends[0] :]], dim=1).cummin(1).values
+    return _measured(nearest[:, [end - ends[0] for end in ends]], metric)
+
+
+def _measured(distance: Tensor, metric: Metric) -> Tensor:
+    """Turn Euclidean distances between transformed rows into the metric's."""
     return {"euclidean": distance, "cosine": distance**2 / 2, "hellinger": distance / 2**0.5}[metric]
 
 

@@ -47,6 +47,22 @@ def test_radii_of_the_selector_are_covering_radii(metric):
     torch.testing.assert_close(torch.tensor(curve.radii), result.radii[[0, 1, 6, 12]].float())
 
 
+def test_points_are_read_once_however_many_counts(monkeypatch, g):
+    points, centers, read = torch.rand(40, 3, generator=g), torch.rand(30, 3, generator=g), []
+    transformed = geometry._transformed
+
+    def counting(rows, metric, name):
+        read.append(len(rows) if name == "points" else 0)
+        return transformed(rows, metric, name)
+
+    monkeypatch.setattr(geometry, "_transformed", counting)
+    curve = geometry.coverage_curve(points, centers, range(1, 31))
+    assert sum(read) == 40
+    nearest = torch.cdist(points.double(), centers.double()).cummin(1).values
+    assert curve.radii == pytest.approx(nearest.amax(0).tolist())
+    assert curve.means == pytest.approx(nearest.mean(0).tolist())
+
+
 def test_class_coverage():
     assert geometry.class_coverage(torch.tensor([0, 0, 3]), 4) == 0.5
     assert geometry.class_coverage(torch.tensor([], dtype=torch.long), 4) == 0.0
