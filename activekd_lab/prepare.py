@@ -16,7 +16,7 @@ from torch import Tensor
 
 from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
-from activekd_lab.data import Split, Task, load_task
+from activekd_lab.data import Split, Task, check_task, load_task
 from activekd_lab.data.cache import cached_rows
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.fewshot import few_shot
@@ -28,6 +28,7 @@ from activekd_lab.teacher import (
     TeacherHead,
     ZeroShotHead,
     load_teacher,
+    local_files,
     resolve_device,
     weights_fingerprint,
 )
@@ -196,7 +197,8 @@ def _task(config: RunConfig) -> Task:
     """Return the task of a run, loaded once; a folder's files may have changed since, so it is looked at again."""
     if config.task == "folder":
         return load_task(config.task, **config.task_options)
-    return _load_task(config.task, tuple(sorted(config.task_options.items())))
+    builder = check_task(config.task, dict(config.task_options))  # a cell that registers one of that name may run again
+    return _load_task(config.task, tuple(sorted(config.task_options.items())), builder)
 
 
 def _check_labels(task: Task) -> None:
@@ -218,13 +220,17 @@ def _with_head(inputs: Inputs, head: TeacherHead, logits: Tensor) -> Inputs:
     return replace(inputs, head=head)
 
 
-_load_task = lru_cache(maxsize=8)(lambda name, options: load_task(name, **dict(options)))
-_load_teacher = lru_cache(maxsize=2)(lambda name, device: load_teacher(name, device=device))
+_load_task = lru_cache(maxsize=8)(lambda name, options, builder: load_task(name, **dict(options)))
+_build_teacher = lru_cache(maxsize=2)(lambda name, changed, device: load_teacher(name, device=device))
 
 
 def load_run_teacher(config: RunConfig) -> Teacher:
-    """Return the teacher of a run on its device, loaded once."""
+    """Return the teacher of a run on its device, loaded once; again where its local files have changed since."""
     return _load_teacher(config.teacher, resolve_device(config.device))
+
+
+def _load_teacher(name: str, device: torch.device) -> Teacher:
+    return _build_teacher(name, tuple(map(_changed, local_files(name))), device)
 
 
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
@@ -233,9 +239,13 @@ def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
 
 
 def _frozen(config: RunConfig, device: torch.device) -> FrozenBackbone:
-    file = Path(config.backbone_weights) if config.backbone_weights else None
-    changed = file.stat().st_mtime_ns if file and file.exists() else 0
+    changed = _changed(Path(config.backbone_weights)) if config.backbone_weights else 0
     return _build_frozen(config.backbone, config.start_pretrained, config.backbone_weights, changed, device)
+
+
+def _changed(file: Path) -> int:
+    """Return when a file was written last, 0 where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 @lru_cache(maxsize=2)

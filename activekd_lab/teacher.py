@@ -311,6 +311,13 @@ def check_teacher(name: str) -> None:
         raise UnknownNameError("teacher", name, nearest_first(name, ["bundled", *known])[:12])
 
 
+def local_files(name: str) -> list[Path]:
+    """Return the files that a "local-dir:" teacher is loaded from, whether they exist or not; none for other names."""
+    if not name.startswith("local-dir:"):
+        return []
+    return [Path(name.removeprefix("local-dir:")).expanduser() / file for file in _FILES]
+
+
 def _load_folder(open_clip: Any, name: str, folder: Path, device: torch.device, precision: str) -> Teacher:
     missing = [file for file in _FILES if not (folder / file).exists()]
     if missing:

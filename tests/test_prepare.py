@@ -1,18 +1,23 @@
 """What the rounds of a run share: features of the very backbone that is frozen."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from activekd_lab.backbones import build_backbone
 from activekd_lab.checkpoint import SavedStudent, load_student
 from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
 from activekd_lab.data.cache import clear_cache
+from activekd_lab.data.task import register_task
 from activekd_lab.errors import Cancelled
 from activekd_lab.loop import ActiveRun
-from activekd_lab.prepare import backbone_features, frozen_backbone, prepare, resolve_backbone
+from activekd_lab.prepare import backbone_features, frozen_backbone, load_run_teacher, prepare, resolve_backbone
 from activekd_lab.student import DualHeadStudent
+from activekd_lab.teacher import BUNDLED
 
 CPU = torch.device("cpu")
 
@@ -41,6 +46,38 @@ def test_features_follow_the_weights_and_not_the_name_of_their_file(split, tmp_p
         torch.testing.assert_close(found[-1][:8], expected)
     assert not torch.allclose(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+@pytest.fixture
+def own_teacher(tmp_path):
+    """A directory with the bundled teacher's files, and a function that changes its weights as training goes on."""
+    for file in ("open_clip_config.json", "open_clip_model.safetensors"):
+        shutil.copy(BUNDLED / file, tmp_path)
+
+    def train_on():
+        file = tmp_path / "open_clip_model.safetensors"
+        weights = load_file(file)
+        save_file({key: value + 0.01 * (value.ndim > 1) for key, value in weights.items()}, file)
+
+    return f"local-dir:{tmp_path}", train_on
+
+
+def test_a_teacher_that_was_trained_on_is_loaded_again(own_teacher, tiny):
+    name, train_on = own_teacher
+    config = RunConfig(**tiny, teacher=name)
+    before = load_run_teacher(config)
+    assert load_run_teacher(config) is before
+    train_on()
+    assert load_run_teacher(config).fingerprint != before.fingerprint
+
+
+def test_a_task_that_is_registered_again_replaces_the_first(tiny, monkeypatch):
+    task = load_task("shapes", **tiny["task_options"])
+    monkeypatch.setattr("activekd_lab.data.task._TASKS", {})
+    config = resolve_backbone(RunConfig(task="mine", device="cpu"))
+    for name in ("first", "second"):
+        register_task("mine")(lambda name=name: replace(task, name=name))
+        assert prepare(config).task.name == name
 
 
 def test_features_after_a_training_that_was_interrupted_are_those_before(split, tiny, own_cache):
