@@ -22,7 +22,7 @@ from activekd_lab.data import check_task
 from activekd_lab.data.pool import Pool, initial_ids
 from activekd_lab.data.prompts import build_prompts
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError
-from activekd_lab.prepare import Prepared, prepare, provenance, resolve_backbone
+from activekd_lab.prepare import Prepared, backbone_fingerprint, prepare, provenance, resolve_backbone
 from activekd_lab.progress import counted
 from activekd_lab.results import RoundRecord, RunFolder, RunResult
 from activekd_lab.rng import generator
@@ -56,8 +56,8 @@ class ActiveRun:
         UnknownNameError: an unknown task, teacher, selector or backbone, before anything is computed.
         SettingError: a store beside a selector function.
         PoolError: rounds × budget beyond the pool, before training, with the numbers.
-        RunFolderError: a store that cannot be written, belongs to another configuration, or in which another process
-            writes this run.
+        RunFolderError: a store that cannot be written, belongs to another configuration, was begun on other images or
+            weights, or in which another process writes this run.
     """
 
     def __init__(
@@ -117,6 +117,8 @@ class ActiveRun:
             "teacher_accuracy": self.prepared.teacher_accuracy,
             "class_names": self.prepared.task.class_names,
             "task_fingerprint": self.prepared.task.fingerprint,
+            "teacher_fingerprint": self.prepared.teacher.fingerprint,
+            "backbone_fingerprint": backbone_fingerprint(self.config, self.prepared.device),
             "provenance": provenance(self.prepared.device),
         }
 

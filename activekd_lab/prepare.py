@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from activekd_lab.backbones import Backbone, build_backbone, has_pretrained
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split, Task, check_task, load_task
 from activekd_lab.data.cache import cached_rows
-from activekd_lab.errors import DataError, SettingError
+from activekd_lab.errors import DataError, ModelFilesError, SettingError
 from activekd_lab.fewshot import few_shot
 from activekd_lab.progress import Count, counted, watched
 from activekd_lab.student import DualHeadStudent, StudentOutput, check_frozen, seeded
@@ -236,6 +237,23 @@ def _load_teacher(name: str, device: torch.device) -> Teacher:
 def frozen_backbone(config: RunConfig, device: torch.device) -> Backbone:
     """Return the backbone that is frozen in every round of a run, built once."""
     return _frozen(config, device).backbone
+
+
+def backbone_fingerprint(config: RunConfig, device: torch.device) -> str | None:
+    """Return a hash of the weights that every student's backbone starts from; None where a name alone says them.
+
+    Raises:
+        ModelFilesError: a weights file that cannot be read.
+    """
+    if config.freeze_backbone is True:
+        return _frozen(config, device).fingerprint
+    if config.backbone_weights is None:
+        return None
+    try:
+        with Path(config.backbone_weights).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise ModelFilesError(f"The weights {config.backbone_weights} cannot be read ({error.strerror}).") from error
 
 
 def _frozen(config: RunConfig, device: torch.device) -> FrozenBackbone:

@@ -41,6 +41,12 @@ __all__ = [
 
 FORMAT = 1
 SOURCES = ("initial", "selector", "validation")
+_CONTENT = {
+    "task_fingerprint": "images, labels or class names than the task has now, so its ids stand for other images",
+    "teacher_fingerprint": "weights than the teacher has now, so its rounds had another teacher",
+    "backbone_fingerprint": "weights than the backbone has now, so its students started from others",
+}
+"""What may change behind the names of a configuration, and what that would mean for a run."""
 
 
 class RunFolder:
@@ -49,12 +55,12 @@ class RunFolder:
     Args:
         folder: `runs/<name>-<hash>`, made if needed.
         identity: the settings that must agree (`RunConfig.identity()`).
-        header: everything else that goes into config.json when the folder is new; its `task_fingerprint`, where both
-            have one, must agree too.
+        header: everything else that goes into config.json when the folder is new; its fingerprints of task, teacher and
+            backbone, where both have one, must agree too.
 
     Raises:
-        RunFolderError: not writable, written by another configuration, on another task's content or by a newer version,
-            or damaged.
+        RunFolderError: not writable, damaged, written by another configuration, on another task's content, with other
+            weights, or by a newer version.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:
@@ -306,12 +312,13 @@ def _check_same(folder: Path, identity: Mapping[str, Any], header: Mapping[str, 
             f"{folder} belongs to another configuration ({name}={stored.get(name)!r} there, {identity.get(name)!r} "
             "here); nothing was changed. Choose another store."
         )
-    before, now = (h.get("task_fingerprint") for h in (there, header))
-    if None not in (before, now) and before != now:  # folders of earlier versions have none
-        raise RunFolderError(
-            f"The run in {folder} was begun on other images, labels or class names than the task has now, so its ids "
-            "stand for other images; nothing was changed. Bring those back, or choose another store to start again."
-        )
+    for key, what in _CONTENT.items():
+        before, now = (h.get(key) for h in (there, header))
+        if None not in (before, now) and before != now:  # folders of earlier versions have none
+            raise RunFolderError(
+                f"The run in {folder} was begun on other {what}; nothing was changed. Bring those back, or choose "
+                "another store to start again."
+            )
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
 from activekd_lab.data.cache import clear_cache
 from activekd_lab.data.task import register_task
-from activekd_lab.errors import Cancelled
+from activekd_lab.errors import Cancelled, ModelFilesError, RunFolderError
 from activekd_lab.loop import ActiveRun
 from activekd_lab.prepare import backbone_features, frozen_backbone, load_run_teacher, prepare, resolve_backbone
 from activekd_lab.student import DualHeadStudent
@@ -69,6 +69,34 @@ def test_a_teacher_that_was_trained_on_is_loaded_again(own_teacher, tiny):
     assert load_run_teacher(config) is before
     train_on()
     assert load_run_teacher(config).fingerprint != before.fingerprint
+
+
+def test_a_run_does_not_continue_with_other_weights(own_teacher, tiny, tmp_path):
+    name, train_on = own_teacher
+    config = RunConfig(**tiny, teacher=name)
+    next(iter(ActiveRun(config, store=tmp_path / "runs")))
+    train_on()
+    with pytest.raises(RunFolderError, match="was begun on other weights than the teacher has now"):
+        ActiveRun(config, store=tmp_path / "runs")
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_run_does_not_continue_with_another_backbone(tiny, tmp_path, frozen):
+    file = tmp_path / "w.safetensors"
+    config = RunConfig(
+        **tiny, backbone="small_cnn", backbone_weights=str(file), freeze_backbone=frozen, image_size=16
+    )  # fmt: skip
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        save_file(build_backbone("small_cnn").body.state_dict(), file)
+        if seed:
+            with pytest.raises(RunFolderError, match="was begun on other weights than the backbone has now"):
+                ActiveRun(config, store=tmp_path / "runs")
+        else:
+            next(iter(ActiveRun(config, store=tmp_path / "runs")))
+    file.unlink()
+    with pytest.raises(ModelFilesError, match=r"w\.safetensors (cannot be read|does not exist)"):
+        ActiveRun(config, store=tmp_path / "runs")
 
 
 def test_a_task_that_is_registered_again_replaces_the_first(tiny, monkeypatch):
