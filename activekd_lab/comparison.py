@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Measure = Literal["area", "final", "labels", "round"]
-OF_THE_TEACHER = ("few_shot", "protocol", "teacher_views", "temperature", "ce_share", "ce_weight", "kd_temperature")
+OF_THE_TEACHER = (
+    "teacher", "templates", "few_shot", "protocol", "teacher_views", "batch_unlabeled", "temperature", "ce_share",
+    "ce_weight", "kd_temperature", "validation_labels",
+)  # fmt: skip
 """Settings that mean nothing to a run on labels only, so that it is the counterpart of runs with any of them."""
 
 

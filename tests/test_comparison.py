@@ -140,6 +140,16 @@ def test_labels_only_is_the_counterpart_of_every_few_shot_teacher():
 
 
 @pytest.mark.parametrize(
+    "of_the_teacher",
+    [{"batch_unlabeled": 128}, {"templates": ["a {}."]}, {"teacher": "RN50/openai"}, {"validation_labels": 50}],
+)
+def test_labels_only_is_the_counterpart_whatever_else_its_runs_cannot_have(of_the_teacher):
+    settings = {"batch_unlabeled": 64, "templates": None, "teacher": "bundled", "validation_labels": 0}
+    runs = [make_run(**settings | of_the_teacher), make_run(method="ce", **settings)]
+    assert len(differences(scores(runs), {"method": "ce"})) == 1
+
+
+@pytest.mark.parametrize(
     ("against", "message"),
     [
         ({"selector": "randm"}, "Unknown selector 'randm'. Known, nearest first: random"),
