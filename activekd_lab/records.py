@@ -74,8 +74,18 @@ class RoundRecord:
         values: Any = json.loads(line)
         if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)} - {"seconds"}:
             raise ValueError("not a round record")
+        wrong = [f.name for f in fields(cls) if f.name != "seconds" and not _fits(values[f.name], str(f.type))]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {values[wrong[0]]!r}")
         tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**tuples)
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Return whether a value from JSON is of a `RoundRecord`'s annotated kind: int, float or a tuple of either."""
+    if kind.startswith("tuple"):
+        return isinstance(value, list) and all(_fits(item, kind[6:].partition(",")[0]) for item in value)
+    return isinstance(value, int if kind == "int" else int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ class RunResult:
         """Return the student's mixed probabilities of every training-split id after a round, (N, C) float32.
 
         Raises:
-            RunFolderError: the run was made with `save_predictions=False`.
+            RunFolderError: the run was made with `save_predictions=False`, or the file is damaged.
         """
         if round_index in self._kept:
             return self._kept[round_index].astype(np.float32)
@@ -144,7 +154,12 @@ class RunResult:
             raise RunFolderError(
                 f"The probabilities of round {round_index} are not stored; run with save_predictions=True to keep them."
             )
-        stored: np.ndarray[Any, Any] = np.load(path)
+        try:
+            stored: np.ndarray[Any, Any] = np.load(path)
+        except (EOFError, ValueError) as error:
+            raise RunFolderError(
+                f"{path} is damaged ({error}); delete {path.parent} to go on without the pool's probabilities."
+            ) from error
         return stored.astype(np.float32)
 
 

@@ -227,7 +227,7 @@ def read_records(folder: Path) -> list[RoundRecord]:
         return []
     records: list[RoundRecord] = []
     seconds = read_seconds(folder)
-    text = path.read_text()
+    text = path.read_text("utf-8", errors="replace")  # of a damaged file no line is a record then
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             record = RoundRecord.from_json(line)
@@ -256,10 +256,12 @@ def _moved_on(folder: Path, found: int, known: int) -> str:
 
 
 def read_seconds(folder: Path) -> dict[str, dict[str, float]]:
-    """Read the wall times of each round; they are a convenience, so a missing file is an empty answer."""
-    path = folder / "seconds.json"
-    found: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
-    return found
+    """Read the wall times of each round; they are a convenience, so a missing or damaged file is an empty answer."""
+    try:
+        found = json.loads((folder / "seconds.json").read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_labels(folder: Path) -> list[Label]:
@@ -289,11 +291,13 @@ def _read_header(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RunFolderError(f"{path} is damaged ({error}); delete the folder to start again.") from error
     stored = header.get("format", 0) if isinstance(header, dict) else 0
+    stored = stored if isinstance(stored, int) else 0
     if stored > FORMAT:
         raise RunFolderError(
             f"{folder} was written by a newer activekd_lab; update this one (pip install -U activekd_lab)."
         )
-    if stored < FORMAT or not {"config", "teacher_accuracy", "class_names"} <= header.keys():
+    whole = stored == FORMAT and {"config", "teacher_accuracy", "class_names"} <= header.keys()
+    if not whole or not isinstance(header["config"], dict):
         raise RunFolderError(
             f"{folder} is no run of this format ({FORMAT}): an older activekd_lab or another program wrote its "
             "config.json. Run it again in another store, or leave the folder out."

@@ -1,3 +1,4 @@
+import json
 import sys
 from dataclasses import replace
 
@@ -86,6 +87,49 @@ def test_a_truncated_file_is_refused_and_left_as_it_is(folder, cut):
     with pytest.raises(RunFolderError, match=r"Line 2 of .*rounds\.jsonl is damaged or cut short; nothing was changed"):
         folder.records()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", [b"\x80\xff", b'{"round": 0}\n'])
+def test_what_is_no_record_is_refused(folder, text):
+    (folder.path / "rounds.jsonl").write_bytes(text)
+    with pytest.raises(RunFolderError, match=r"Line 1 of .*rounds\.jsonl is damaged"):
+        folder.records()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("accuracy", "high"), ("picks", None), ("picks", [0.5]), ("labels", True)]
+)
+def test_a_record_with_a_value_of_another_kind_is_refused(folder, field, value):
+    wrong = json.loads(RECORD.to_json()) | {field: value}
+    (folder.path / "rounds.jsonl").write_text(json.dumps(wrong) + "\n")
+    with pytest.raises(RunFolderError, match=r"Line 1 of .*rounds\.jsonl is damaged"):
+        folder.records()
+
+
+@pytest.mark.parametrize("text", ['{"0": {"tr', "[1, 2]"])
+def test_damaged_wall_times_cost_nothing_but_themselves(folder, text):
+    (folder.path / "seconds.json").write_text(text)
+    assert folder.records()[0] == replace(RECORD, seconds={})
+    folder.append(replace(RECORD, round=2))
+    assert folder.records()[2].seconds == RECORD.seconds
+
+
+@pytest.mark.parametrize(
+    ("found", "put"), [('"format": 1', '"format": "1"'), ('"config": {', '"config": null, "x": {')]
+)
+def test_a_config_of_another_form_is_refused(folder, found, put):
+    path = folder.path / "config.json"
+    path.write_text(path.read_text().replace(found, put))
+    with pytest.raises(RunFolderError, match="is no run of this format"):
+        load_run(folder.path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY"])
+def test_damaged_predictions_are_named(folder, content):
+    folder.write_predictions(0, np.full((4, 2), 0.5, dtype=np.float32))
+    (folder.path / "predictions" / "round_000.npy").write_bytes(content)
+    with pytest.raises(RunFolderError, match=r"round_000\.npy is damaged"):
+        load_run(folder.path).probabilities(0)
 
 
 def test_a_newer_format_is_refused(folder):
