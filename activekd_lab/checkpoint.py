@@ -72,6 +72,7 @@ class SavedStudent:
 
         Raises:
             SettingError: class names that do not match the heads.
+            ModelFilesError: a folder that cannot be written.
         """
         if len(self.class_names) != self.student.num_classes:
             raise SettingError(
@@ -79,14 +80,20 @@ class SavedStudent:
             )
         check_mixing(self.ce_weight, self.kd_temperature)
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         state = self.student.state_dict()
         if self.student.settings["single_head"]:  # one tensor under two names: store it once
             state = {key: value for key, value in state.items() if not key.startswith("kd_head.")}
-        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, folder / _WEIGHTS)
         card = {"format": FORMAT, "student": self.student.settings, "class_names": self.class_names}
         card |= {"ce_weight": self.ce_weight, "kd_temperature": self.kd_temperature}
-        (folder / _CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, folder / _WEIGHTS)
+            (folder / _CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ModelFilesError(
+                f"The student cannot be saved in {folder} ({reason}); choose another folder."
+            ) from error
         return folder
 
 
@@ -110,6 +117,7 @@ def load_student(folder: str | Path, *, class_names: Sequence[str] | None = None
             f"{len(class_names)} ({', '.join(list(class_names)[:3])}, …); use its own list."
         )
     settings = card["student"]
+    check_mixing(card["ce_weight"], card["kd_temperature"])
     try:
         state = load_file(folder / _WEIGHTS)
         # It starts from nothing: the checkpoint brings every weight.
@@ -117,7 +125,7 @@ def load_student(folder: str | Path, *, class_names: Sequence[str] | None = None
         if settings["single_head"]:
             state |= {key.replace("ce_head.", "kd_head."): v for key, v in state.items() if key.startswith("ce_head.")}
         student.load_state_dict(state)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ModelFilesError(f"The student in {folder} cannot be loaded ({reason}); save it again.") from error
     student.backbone.requires_grad_(not student.freeze_backbone)
@@ -136,9 +144,25 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelFilesError(f"{folder} holds no {_CARD}; it is not a saved student.") from None
     except ValueError as error:
         raise ModelFilesError(f"{folder / _CARD} is damaged ({error}); save the student again.") from error
-    if card.get("format", 0) > FORMAT:
+    if isinstance(card, dict) and isinstance(card.get("format"), int) and card["format"] > FORMAT:
         raise ModelFilesError(f"{folder} was saved by a newer activekd_lab; update this one.")
+    if not isinstance(card, dict) or not _is_whole(card):
+        raise ModelFilesError(
+            f"The student in {folder} cannot be loaded ({_CARD} is not what save wrote); save it again."
+        )
     return card
+
+
+def _is_whole(card: dict[str, Any]) -> bool:
+    """Return whether a card holds all that `SavedStudent.save` writes, one class name a logit."""
+    if not {"format", "student", "class_names", "ce_weight", "kd_temperature"} <= card.keys():
+        return False
+    settings, names = card["student"], card["class_names"]
+    if not isinstance(settings, dict) or not isinstance(names, list):
+        return False
+    numbers = (card["format"], card["ce_weight"], card["kd_temperature"])
+    fits = "single_head" in settings and settings.get("num_classes") == len(names)
+    return fits and all(isinstance(number, int | float) for number in numbers)
 
 
 def read_images(paths: Sequence[Path], size: int) -> Tensor:

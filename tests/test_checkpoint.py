@@ -62,6 +62,34 @@ def test_files_that_do_not_fit_are_one_sentence(tmp_path):
         load_student(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"class_names": ["one"]}, {"class_names": None}, {"student": {}}, {"student": None}, {"format": "x"},
+        {"ce_weight": "half"}, None,
+    ],
+)  # fmt: skip
+def test_a_card_of_another_form_is_one_sentence(changes, tmp_path):
+    card = SavedStudent(DualHeadStudent("small_cnn", 3), NAMES).save(tmp_path) / "student.json"
+    card.write_text(json.dumps([] if changes is None else json.loads(card.read_text()) | changes))
+    with pytest.raises(ModelFilesError, match=r"cannot be loaded \(student\.json is not what save wrote\)"):
+        load_student(tmp_path)
+
+
+def test_a_setting_that_no_student_has_is_one_sentence(tmp_path):
+    card = SavedStudent(DualHeadStudent("small_cnn", 3), NAMES).save(tmp_path) / "student.json"
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps(content | {"student": content["student"] | {"wings": 2}}))
+    with pytest.raises(ModelFilesError, match="cannot be loaded .*wings"):
+        load_student(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelFilesError, match="cannot be saved in .*choose another folder"):
+        SavedStudent(DualHeadStudent("small_cnn", 3), NAMES).save(tmp_path / "file" / "mine")
+
+
 def test_images_are_read_upright_and_bad_ones_are_all_named(tmp_path):
     tall = Image.new("RGB", (20, 40))
     tall.paste((255, 0, 0), (0, 0, 20, 20))  # red above
