@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -229,9 +231,11 @@ def _load_weights(backbone: Backbone, name: str, path: Path) -> None:
     """Load a local state dict; a classifier in it is left out, anything else must fit."""
     if not path.exists():
         raise ModelFilesError(f"The weights file {path} does not exist.")
-    state = (
-        load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True, map_location="cpu")
-    )
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, UnpicklingError, SafetensorError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelFilesError(f"The weights file {path} cannot be loaded ({reason}); give another one.") from error
     own = backbone.body.state_dict()
     missing = [key for key in own if key not in state or state[key].shape != own[key].shape]
     if missing:
@@ -239,3 +243,8 @@ def _load_weights(backbone: Backbone, name: str, path: Path) -> None:
             f"The weights in {path} do not fit {name!r}: {missing[0]} is missing or of another shape."
         )
     backbone.body.load_state_dict({key: state[key] for key in own})
+
+
+def _load_pickled(path: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
+    return state

@@ -66,6 +66,14 @@ def test_weights_from_a_local_file(tmp_path):
         build_backbone("timm/test_resnet", weights=tmp_path / "w.pth", pretrained=True)
 
 
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"abc", None])
+def test_a_weights_file_that_is_none_is_one_sentence(tmp_path, name, content):
+    (tmp_path / name).mkdir() if content is None else (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelFilesError, match=f"The weights file .*{name} cannot be loaded"):
+        build_backbone("small_cnn", weights=tmp_path / name)
+
+
 @pytest.mark.parametrize(("name", "nearest"), [("resnet81", "resnet18"), ("timm/resnet10tt", "timm/resnet10t")])
 def test_unknown_names(name, nearest):
     with pytest.raises(UnknownNameError, match=f"nearest first: .*{nearest}"):
