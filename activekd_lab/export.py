@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -28,7 +29,7 @@ class _Mixed(nn.Module):
 
     def __init__(self, saved: SavedStudent) -> None:
         super().__init__()
-        self.student = saved.student
+        self.student = copy.deepcopy(saved.student)  # it goes to the CPU; the user's own, or a run's, stays where it is
         self.mix = {"ce_weight": saved.ce_weight, "kd_temperature": saved.kd_temperature}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -48,7 +49,8 @@ def export_onnx(saved: SavedStudent, path: str | Path) -> Path:
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-        ModelFilesError: onnxruntime's probabilities differ from the student's by more than 1e-4; no file is left.
+        ModelFilesError: onnxruntime's probabilities differ from the student's by more than 1e-4, no file is left then;
+            or the file cannot be written.
     """
     try:
         import onnx  # noqa: PLC0415  (an extra)
@@ -57,7 +59,8 @@ def export_onnx(saved: SavedStudent, path: str | Path) -> Path:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "export") from error
     path, size = Path(path), saved.student.image_size
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     model = _Mixed(saved).cpu().eval()
     example = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with _quiet(), torch.no_grad():
@@ -77,8 +80,18 @@ def export_onnx(saved: SavedStudent, path: str | Path) -> Path:
         proto, {"class_names": json.dumps(saved.class_names, ensure_ascii=False), "image_size": str(size)}
     )
     _check(proto, model)
-    onnx.save_model(proto, path)
+    with _writing(path):
+        onnx.save_model(proto, path)
     return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in a sentence that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelFilesError(f"{path} cannot be written ({error.strerror or error}); choose another path.") from error
 
 
 def _check(proto: Any, model: _Mixed) -> None:

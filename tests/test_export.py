@@ -26,6 +26,20 @@ def student(kind):
     return SavedStudent(model, ("red", "größer", "blue"), ce_weight=0.3, kd_temperature=1.5)
 
 
+def test_the_students_own_network_is_left_where_it_lies(tmp_path, monkeypatch):
+    saved, moved = student("from scratch"), []
+    monkeypatch.setattr(DualHeadStudent, "_apply", lambda self, *_, **__: moved.append(self) or self)
+    export_onnx(saved, tmp_path / "student.onnx")
+    assert moved
+    assert saved.student not in moved
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelFilesError, match="cannot be written .*choose another path"):
+        export_onnx(student("from scratch"), tmp_path / "file" / "student.onnx")
+
+
 @pytest.mark.parametrize("kind", STUDENTS)
 def test_the_graph_gives_the_students_probabilities(kind, tmp_path, g):
     saved = student(kind)
