@@ -124,5 +124,5 @@ def check_listing(listing: Listing) -> Check:
     files = list(dict.fromkeys(listing.files))
     missing = [p for p in files if not p.is_file()]
     corrupt = [p for p in files if p.is_file() and not is_image(p)]
-    listed = set(files)
+    listed = {p.resolve() for p in files}  # the data set may be a link to where it lies
     return Check(len(files), missing, corrupt, [p for p in find_images(listing.folder) if p.resolve() not in listed])

@@ -170,3 +170,10 @@ def test_check_tells_what_differs_from_the_published(root):
 
 def test_labels_are_int64_everywhere(root):
     assert load_task("imagenet_a", image_size=16).train.labels.dtype == torch.int64
+
+
+def test_check_follows_a_link_to_the_data_set(root, tmp_path):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "imagenet").symlink_to(root / "imagenet")
+    said = CliRunner().invoke(app, ["data", "check", "imagenet", "--root", str(tmp_path / "links")])
+    assert "imagenet: 36 images, all as they should be" in said.stdout
