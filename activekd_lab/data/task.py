@@ -40,7 +40,8 @@ class Split:
             )
         if self.labels.dtype != torch.int64 or len(self.labels) != len(self.images):
             raise DataError(
-                f"labels must be int64, one an image ({len(self.images)}), but got {tuple(self.labels.shape)}."
+                f"labels must be int64, one an image ({len(self.images)}), but got {self.labels.dtype} of shape "
+                f"{tuple(self.labels.shape)}."
             )
 
     def __len__(self) -> int:
@@ -136,7 +137,8 @@ def register_task(name: str) -> Callable[[TaskBuilder], TaskBuilder]:
 
 def list_tasks() -> dict[str, str]:
     """Return each task's name and the first line of its help."""
-    return {name: (inspect.getdoc(builder) or "").splitlines()[0] for name, builder in sorted(_TASKS.items())}
+    helps = {name: (inspect.getdoc(builder) or "no help given") for name, builder in sorted(_TASKS.items())}
+    return {name: text.splitlines()[0] for name, text in helps.items()}
 
 
 def check_task(name: str, options: Mapping[str, object]) -> TaskBuilder:
@@ -149,15 +151,17 @@ def _options(name: str, options: Mapping[str, object]) -> dict[str, object]:
     """Return the options of the task `name`, checked against its builder; a number for a text option as its text."""
     if name not in _TASKS:
         raise UnknownNameError("task", name, _TASKS)
-    known = inspect.signature(_TASKS[name]).parameters
-    missing = [p.name for p in known.values() if p.default is p.empty and p.name not in options]
+    parameters = inspect.signature(_TASKS[name]).parameters.values()
+    known = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    missing = [p.name for p in known if p.default is p.empty and p.name not in options]
     if missing:
         raise SettingError(f"The task {name!r} needs the option {missing[0]}; give it as {missing[0]}=….")
-    kinds = {p.name: getattr(p.annotation, "__name__", p.annotation) for p in known.values()} | STRESS
+    kinds = {p.name: getattr(p.annotation, "__name__", p.annotation) for p in known} | STRESS
     for option in options:
-        if option not in kinds:
+        if option not in kinds and not takes_any:
             raise UnknownNameError(f"option of the task {name!r}:", option, kinds)
-    return {option: _fitting(name, option, value, kinds[option]) for option, value in options.items()}
+    return {option: _fitting(name, option, value, kinds.get(option, "any")) for option, value in options.items()}
 
 
 def _fitting(task: str, option: str, value: object, kind: str) -> object:

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from activekd_lab.data import Split, Task, check_task, list_tasks, load_task
+from activekd_lab.data.task import register_task
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
 
 
@@ -41,6 +42,13 @@ def test_a_whole_number_does_for_a_float_and_a_number_for_a_name():
         load_task("folder", path=2024)
 
 
+def test_a_task_of_ones_own_may_say_nothing_and_take_any_option(monkeypatch):
+    monkeypatch.setattr("activekd_lab.data.task._TASKS", {})
+    register_task("mine")(lambda **options: Task(str(options), ("a", "b"), ("{}",), split(), split()))
+    assert list_tasks() == {"mine": "no help given"}
+    assert load_task("mine", depth=3, label_noise=0.0).name == "{'depth': 3}"
+
+
 def test_every_task_has_a_line_of_help():
     assert {"digits", "shapes"} <= set(list_tasks())
     assert all(len(text) > 20 for text in list_tasks().values())
@@ -66,6 +74,8 @@ def test_labels_outside_the_classes():
 
 
 def test_split_refuses_other_types_and_sizes():
+    with pytest.raises(DataError, match=r"must be int64, one an image \(2\), but got torch\.int32 of shape \(2,\)"):
+        Split("train", split().images, split().labels.int())
     with pytest.raises(DataError, match="uint8"):
         Split("train", torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]))
     with pytest.raises(DataError, match="one an image"):
