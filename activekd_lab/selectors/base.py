@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
+import numpy as np
 import torch
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from activekd_lab.errors import PoolError, SettingError, UnknownNameError
@@ -105,7 +107,10 @@ class Selector:
         return _checked(self.function(view, budget, generator=generator, **options), view, budget, self.name)
 
     def check_options(self, options: dict[str, Any]) -> None:
-        """Raise SettingError naming the first option that the strategy does not have."""
+        """Raise SettingError naming the first option that the strategy does not have, or that is of another type.
+
+        Types are those of the function's annotations; what has none, or none that can be looked up, it checks itself.
+        """
         takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.function).parameters.values())
         unknown = [] if takes_any else sorted(options.keys() - self.options.keys())
         if unknown:
@@ -113,6 +118,8 @@ class Selector:
             raise SettingError(
                 f"Selector {self.name!r} has no option {unknown[0]!r}; its options are: {known}. Drop it or correct it."
             )
+        for name, value in options.items():
+            _check_type(self, name, value)
 
 
 REGISTRY: dict[str, Selector] = {}
@@ -189,6 +196,21 @@ def _from_plugin(name: str, loaded: Selector | SelectorFunction) -> Selector:
 def _from_function(name: str, function: SelectorFunction) -> Selector:
     lines = (inspect.getdoc(function) or "").splitlines()
     return Selector(name, lines[0] if lines else "no help given", "user function", function)
+
+
+def _check_type(selector: Selector, option: str, value: object) -> None:
+    """Refuse an option's value that is not of its annotated type; a NumPy number is as good as Python's."""
+    try:
+        annotations = inspect.signature(selector.function, eval_str=True).parameters
+        kind = annotations[option].annotation if option in annotations else Any
+        fits = TypeAdapter(Any if kind is inspect.Parameter.empty else kind)
+    except (NameError, AttributeError, TypeError, PydanticUserError):  # known to type checkers only, or not to pydantic
+        return
+    try:
+        fits.validate_python(value.item() if isinstance(value, np.generic) else value, strict=True)
+    except ValidationError as error:
+        expected = error.errors()[0]["msg"].removeprefix("Input ")
+        raise SettingError(f"Selector {selector.name!r}: option {option!r} {expected}, but got {value!r}.") from None
 
 
 def _check_budget(name: str, budget: int, size: int) -> None:

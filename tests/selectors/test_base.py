@@ -3,11 +3,12 @@
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 import torch
 
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError, UnknownNameError
-from activekd_lab.selectors import REGISTRY, PoolView, list_selectors, register, select
+from activekd_lab.selectors import REGISTRY, PoolView, list_selectors, register, resolve, select
 from activekd_lab.selectors.conformance import make_view
 
 
@@ -110,6 +111,27 @@ def test_a_wrong_answer_is_refused():
                          (view.ids[:3], "must return"), ([1, 2], "returned list")):  # fmt: skip
         with pytest.raises(PoolError, match=text):
             select(lambda view, budget, *, generator, a=answer: a, view, 2, generator=g())
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "expected"),
+    [
+        ("pcoreset", "uncertainty_weight", "high", "a valid number"),
+        ("pcoreset", "metric", "l1", "'euclidean', 'cosine' or 'hellinger'"),
+        ("pcoreset", "progress", 1, "callable"),
+        ("typiclust", "neighbors", 2.5, "a valid integer"),
+        ("probcover", "radius", True, "a valid number"),
+    ],
+)
+def test_an_option_of_another_type_is_refused_before_anything_runs(name, option, value, expected):
+    with pytest.raises(SettingError, match=f"Selector '{name}': option '{option}' should be {expected}, but got"):
+        resolve(name).check_options({option: value})
+
+
+def test_options_of_their_type_pass_and_those_without_one_are_left_to_the_function():
+    resolve("probcover").check_options({"radius": 1, "purity": np.float32(0.5)})
+    resolve("typiclust").check_options({"neighbors": np.int64(5)})
+    resolve(lambda view, budget, *, generator, depth=3, **rest: view.ids).check_options({"depth": "x", "any": object()})
 
 
 def test_view_is_frozen_and_counts():
