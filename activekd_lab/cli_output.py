@@ -73,13 +73,13 @@ def print_registry(entries: dict[str, str], *, as_json: bool) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table of text without lines."""
+    """Print a table without lines; all is text, brackets and colons too, as in `photo[a1].jpg`."""
     table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+        console.width = 160
     console.print(table)
 
 

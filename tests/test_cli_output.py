@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from activekd_lab import cli_output
-from activekd_lab.cli_output import Reporter
+from activekd_lab.cli_output import Reporter, print_table
 from activekd_lab.progress import Counted
 
 
@@ -64,3 +64,10 @@ def test_quiet_and_all_but_the_first_process_say_nothing(terminal, capsys, monke
         report("training")
         report.line("round 0")
     assert capsys.readouterr() == ("", "")
+
+
+def test_brackets_and_colons_in_a_table_are_text(capsys):
+    print_table("digits [test]", ["file [1]"], [["photo[a01].jpg"], ["Random. [control]"], ["a[/b] :smile:"]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == ["file [1]", "photo[a01].jpg", "Random. [control]", "a[/b] :smile:"]
+    assert lines[0] == "digits [test]"
