@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,25 @@ class SavedStudent:
             state = {key: value for key, value in state.items() if not key.startswith("kd_head.")}
         card = {"format": FORMAT, "student": self.student.settings, "class_names": self.class_names}
         card |= {"ce_weight": self.ce_weight, "kd_temperature": self.kd_temperature}
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, folder / _WEIGHTS)
             (folder / _CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ModelFilesError(
-                f"The student cannot be saved in {folder} ({reason}); choose another folder."
-            ) from error
         return folder
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say what of a model cannot be written, and why.
+
+    Raises:
+        ModelFilesError: writing failed.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ModelFilesError(f"{path} cannot be written ({reason}); choose another place.") from error
 
 
 def load_student(folder: str | Path, *, class_names: Sequence[str] | None = None) -> SavedStudent:

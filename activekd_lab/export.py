@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from activekd_lab.checkpoint import SavedStudent
+from activekd_lab.checkpoint import SavedStudent, writing
 from activekd_lab.errors import MissingExtraError, ModelFilesError
 from activekd_lab.student import StudentOutput
 
@@ -49,8 +49,8 @@ def export_onnx(saved: SavedStudent, path: str | Path) -> Path:
 
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-        ModelFilesError: onnxruntime's probabilities differ from the student's by more than 1e-4, no file is left then;
-            or the file cannot be written.
+        ModelFilesError: onnxruntime's probabilities differ from the student's by more than 1e-4, and no file is left;
+            or a path that cannot be written.
     """
     try:
         import onnx  # noqa: PLC0415  (an extra)
@@ -59,7 +59,7 @@ def export_onnx(saved: SavedStudent, path: str | Path) -> Path:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "export") from error
     path, size = Path(path), saved.student.image_size
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     model = _Mixed(saved).cpu().eval()
     example = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -80,18 +80,9 @@ def export_onnx(saved: SavedStudent, path: str | Path) -> Path:
         proto, {"class_names": json.dumps(saved.class_names, ensure_ascii=False), "image_size": str(size)}
     )
     _check(proto, model)
-    with _writing(path):
+    with writing(path):
         onnx.save_model(proto, path)
     return path
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say in a sentence that a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise ModelFilesError(f"{path} cannot be written ({error.strerror or error}); choose another path.") from error
 
 
 def _check(proto: Any, model: _Mixed) -> None:

@@ -120,9 +120,16 @@ def check_student(folder: Path, found: Mapping[str, Any], config: RunConfig) -> 
 
 
 def export_csv(path: str | Path, task: Task, labels: Mapping[int, int]) -> Path:
-    """Write `path,label` for every label by id; see `LabelSession.export_csv`."""
+    """Write `path,label` for every label by id; see `LabelSession.export_csv`.
+
+    Raises:
+        RunFolderError: a file that cannot be written.
+    """
     rows = [(name_of(task, i), task.class_names[y]) for i, y in sorted(labels.items())]
-    write_atomic(Path(path), _csv([("path", "label"), *rows]))
+    try:
+        write_atomic(Path(path), _csv([("path", "label"), *rows]))
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be written ({error.strerror}); choose another file.") from error
     return Path(path)
 
 

@@ -208,7 +208,11 @@ class LabelSession:
         return self._student
 
     def export_csv(self, path: str | Path) -> Path:
-        """Write `path,label` for every label, the form that `FolderTask(…, labels=…)` reads; ids stand for paths."""
+        """Write `path,label` for every label, the form that `FolderTask(…, labels=…)` reads; ids stand for paths.
+
+        Raises:
+            RunFolderError: a file that cannot be written.
+        """
         return files.export_csv(path, self.task, self.labels)
 
     def export_folder(self, path: str | Path) -> Path:

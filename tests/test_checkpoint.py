@@ -84,12 +84,6 @@ def test_a_setting_that_no_student_has_is_one_sentence(tmp_path):
         load_student(tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ModelFilesError, match="cannot be saved in .*choose another folder"):
-        SavedStudent(DualHeadStudent("small_cnn", 3), NAMES).save(tmp_path / "file" / "mine")
-
-
 def test_images_are_read_upright_and_bad_ones_are_all_named(tmp_path):
     tall = Image.new("RGB", (20, 40))
     tall.paste((255, 0, 0), (0, 0, 20, 20))  # red above
@@ -126,3 +120,12 @@ def test_files_are_predicted_in_batches_and_bad_ones_of_all_batches_are_named(tm
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no images"):
         find_files([tmp_path / "empty"])
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "half" / "student.safetensors").mkdir(parents=True)
+    saved = SavedStudent(DualHeadStudent("small_cnn", 3), NAMES)
+    for name in ("taken", "taken/mine", "half"):
+        with pytest.raises(ModelFilesError, match=rf"{name} cannot be written \(.+\); choose another place"):
+            saved.save(tmp_path / name)

@@ -34,12 +34,6 @@ def test_the_students_own_network_is_left_where_it_lies(tmp_path, monkeypatch):
     assert saved.student not in moved
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(ModelFilesError, match="cannot be written .*choose another path"):
-        export_onnx(student("from scratch"), tmp_path / "file" / "student.onnx")
-
-
 @pytest.mark.parametrize("kind", STUDENTS)
 def test_the_graph_gives_the_students_probabilities(kind, tmp_path, g):
     saved = student(kind)
@@ -74,3 +68,11 @@ def test_the_command_exports_a_saved_student(tmp_path):
     refused = CliRunner().invoke(app, ["export", str(tmp_path / "mine"), "--format", "tflite"])
     assert refused.exit_code == 1
     assert "Unknown format 'tflite'" in str(refused.exception)
+
+
+@pytest.mark.parametrize("name", ["folder", "file/student.onnx"])
+def test_a_path_that_cannot_be_written_is_one_sentence(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelFilesError, match=rf"{name} cannot be written \(.+\); choose another place"):
+        export_onnx(student("from scratch"), tmp_path / name)

@@ -270,3 +270,11 @@ def test_the_terminal_takes_teacher_backbone_and_size(photos):
     assert (card["backbone"], card["image_size"]) == ("small_cnn", 32)
     wrong = CliRunner().invoke(app, ["label", str(photos), "--teacher", "RN50/opnai"])
     assert "nearest first: RN50/openai" in str(wrong.exception)
+
+
+def test_labels_that_cannot_be_written_are_one_sentence(photos, tmp_path):
+    session = open_session(photos)
+    (tmp_path / "taken").write_text("a file")
+    for name in ("taken/labels.csv", "photos"):
+        with pytest.raises(RunFolderError, match=rf"{name} cannot be written \(.+\); choose another file"):
+            session.export_csv(tmp_path / name)
