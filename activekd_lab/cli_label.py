@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from activekd_lab.cli_flags import settings, with_some_config_flags
 from activekd_lab.cli_output import Reporter
 from activekd_lab.config import RunConfig
-from activekd_lab.errors import ActiveKDError
+from activekd_lab.errors import ActiveKDError, SettingError
 
 if TYPE_CHECKING:
     from activekd_lab.labeling import LabelSession
@@ -38,7 +39,8 @@ def label(
     names = [name.strip() for name in classes.split(",")] if classes else None
     with Reporter(quiet=False) as report:
         session = label_folder(folder, names, selector=selector, batch=batch, seed=seed, config=config, say=report)
-    shown = ", ".join(f"{i + 1} {name}" for i, name in enumerate(session.task.class_names))
+    known = session.task.class_names
+    shown = ", ".join(f"{i + 1} {name}" if _numbered(known) else name for i, name in enumerate(known))
     print(f"{shown}\n{HELP}")
     also = f", seed={seed}" * (seed > 0) + f", config=akd.RunConfig(**{chosen!r})" * bool(chosen)
     opened = f"akd.label_folder({str(folder)!r}, {list(session.task.class_names)!r}{also})"
@@ -78,5 +80,19 @@ def _obey(session: LabelSession, current: int, text: str, report: Reporter) -> b
         c, probability = session.suggestion(current)
         print(f"the model says {session.task.class_names[c]}, {probability:.0%}")
     elif text:
-        session.answer(int(text) - 1 if text.isdigit() else text)
+        session.answer(_class_of(text, session.task.class_names))
     return True
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    """Tell whether a number can stand for a class: not where classes are numbers themselves."""
+    return not any(name.isdecimal() for name in names)
+
+
+def _class_of(text: str, names: Sequence[str]) -> int | str:
+    """Return the class that an answer means, by index where it is a number."""
+    if not text.isdecimal() or not _numbered(names):
+        return text
+    if not 1 <= int(text) <= len(names):
+        raise SettingError(f"The number of a class must lie in 1 … {len(names)}, but got {text}.")
+    return int(text) - 1

@@ -190,15 +190,27 @@ def test_settings_of_the_config_are_used_or_refused(photos, monkeypatch):
 def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):
     out = tmp_path / "labels.csv"
     command = ["label", str(photos), "--classes", ",".join(NAMES), "--batch", "5", "--export", str(out)]
-    done = CliRunner().invoke(app, command, input="1\n2\nu\ngrün\n9\n?\ns\nx\nq\n")
+    done = CliRunner().invoke(app, command, input="1\n2\nu\ngrün\n9\n0\n²\n?\ns\nx\nq\n")
     assert done.exit_code == 0, done.output
-    assert "0 … 1, but got 8" in done.output
+    assert "1 … 2, but got 9" in done.output
+    assert "1 … 2, but got 0" in done.output
+    assert "Unknown class '²'" in done.output
     assert "the model says" in done.output
     assert "2 labels" in done.output
     rows = out.read_text("utf-8").splitlines()
     assert [row.split(",")[1] for row in rows] == ["label", *sorted(["red", "grün"], key=rows.__str__().find)]
     state = json.loads((photos / ".labels" / "session.json").read_text("utf-8"))
     assert state["batch"] == 1
+
+
+def test_where_classes_are_numbers_an_answer_is_a_name(photos, tmp_path):
+    out = tmp_path / "labels.csv"
+    command = ["label", str(photos), "--classes", "0,1,7", "--device", "cpu", "--export", str(out)]
+    done = CliRunner().invoke(app, command, input="1\n7\n2\nq\n")
+    assert done.exit_code == 0, done.output
+    assert "0, 1, 7\n" in done.output
+    assert "Unknown class '2'" in done.output
+    assert sorted(row.split(",")[1] for row in out.read_text("utf-8").splitlines()) == ["1", "7", "label"]
 
 
 @pytest.mark.parametrize(

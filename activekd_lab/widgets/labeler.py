@@ -59,7 +59,7 @@ class Labeler(Explorer):
         try:
             if key in acts:
                 acts[key]()
-            elif key.isdigit() and 1 <= int(key) <= len(self.class_names):
+            elif key.isdecimal() and 1 <= int(key) <= len(self.class_names):
                 self.session.answer(int(key) - 1)
             else:
                 self.note = f"The key {key} has no class."

@@ -40,7 +40,7 @@ def test_the_models_opinion_is_hidden_until_asked(labeler):
 
 
 def test_keys_that_do_not_fit_say_why_and_lose_nothing(labeler):
-    for key, said in (("u", "nothing to undo"), ("9", "The key 9 has no class"), ("q", "The key q has no class")):
+    for key, said in (("u", "nothing to undo"), ("9", "The key 9 has no class"), ("²", "The key ² has no class")):
         labeler.press(key)
         assert said in labeler.takeaway()
     labeler.choose(7)
