@@ -80,6 +80,14 @@ def read_session(folder: Path, task: Task) -> tuple[dict[str, Any], list[Answer]
     return state, [Answer(ids[name], answer, batch) for name, answer, batch in rows]
 
 
+def answers_on_disk(folder: Path) -> bytes:
+    """Return the answers as they lie there, nothing where there are none or they cannot be read."""
+    try:
+        return (folder / "answers.csv").read_bytes()
+    except OSError:
+        return b""
+
+
 def _refuse_gone(folder: Path, task: Task, gone: Sequence[str]) -> None:
     if gone:
         shown = ", ".join(gone[:3]) + " …" * (len(gone) > 3)

@@ -55,7 +55,8 @@ class LabelSession:
 
     Raises:
         RunFolderError: a folder of other classes or images, one whose answers are for files that are gone, whose
-            student is of another kind than `config` says, or that cannot be read.
+            student is of another kind than `config` says, or that cannot be read. So does an answer, if somebody else
+            has changed the answers in the folder since: theirs stay.
         UnknownNameError, SettingError: an unknown selector or option of it, a batch below 1, or a config with a
             few-shot teacher or validation labels.
     """
@@ -156,6 +157,7 @@ class LabelSession:
         """Take the last answer back and return its id, which is current again; None when there is none."""
         if not self.answers:
             return None
+        self._refuse_stale()
         last = self.answers.pop()
         self._queue = [last.id, *(i for i in self._queue if i != last.id)]
         self._save()
@@ -224,6 +226,7 @@ class LabelSession:
         return files.export_folder(path, self.task, self.labels)
 
     def _write(self, answer: int | str) -> None:
+        self._refuse_stale()
         current = self.current
         if current is None:
             raise PoolError("Every image has a label or was rejected; there is nothing left to answer.")
@@ -277,13 +280,28 @@ class LabelSession:
         images = {} if isinstance(self.task, FolderTask) else {"images": self.task.train.fingerprint}
         return images | {"class_names": list(self.task.class_names), "seed": self.seed}
 
+    def _refuse_stale(self) -> None:
+        """Refuse to write over what another session, or an editor, has written since this one read or wrote it.
+
+        Raises:
+            RunFolderError: the answers on disk are others.
+        """
+        if files.answers_on_disk(self.folder) != self._on_disk:
+            raise RunFolderError(
+                f"{self.folder / 'answers.csv'} was changed by another session since this one wrote it, so nothing was "
+                "kept here; close one of them, and open the session again."
+            )
+
     def _save(self) -> None:
+        self._refuse_stale()
         queue = [files.name_of(self.task, i) for i in self._queue]
         state = {"identity": self._identity(), "batch": self._batch, "queue": queue}
         files.write_session(self.folder, self.task, state, self.answers)
+        self._on_disk = files.answers_on_disk(self.folder)
 
     def _open(self) -> None:
         """Continue what lies in the folder, or start it."""
+        self._on_disk = files.answers_on_disk(self.folder)
         found = files.read_session(self.folder, self.task)
         if found is None:
             self._save()

@@ -228,6 +228,20 @@ def test_answers_for_images_that_are_gone_or_no_class_are_refused(photos, line, 
         open_session(photos)
 
 
+def test_a_session_does_not_write_over_the_answers_of_another(photos):
+    first = open_session(photos)
+    first.answer("red")
+    second = open_session(photos)
+    asked = second.current
+    first.answer("grün")
+    for act in (lambda: second.answer("red"), second.skip, second.reject, second.undo):
+        with pytest.raises(RunFolderError, match=r"answers\.csv was changed by another session .* nothing was kept"):
+            act()
+    assert (second.current, list(second.labels.values())) == (asked, [0])
+    first.answer("red")
+    assert list(open_session(photos).labels.values()) == [0, 1, 0]
+
+
 def test_new_photos_join_the_pool_and_answers_stay_with_their_files(photos):
     session = open_session(photos)
     given = {}
