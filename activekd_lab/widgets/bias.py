@@ -162,7 +162,8 @@ class BiasExplorer(Explorer):
         wide = dict(continuous_update=False, style={"description_width": "90px"})
         most = min(max(LARGEST_COUNT, state.count), len(state.student))
         count = w.IntSlider(state.count, 2, most, description="clusters", **wide)
-        heat = w.SelectionSlider(options=TEMPERATURES, value=1.0, description="temperature", **wide)
+        heats = sorted({*TEMPERATURES, state.temperature})
+        heat = w.SelectionSlider(options=heats, value=state.temperature, description="temperature", **wide)
         prompt = w.Dropdown(options=state.prompts, value=state.prompt, description="prompt")
         prompt.layout.display = "none" if len(state.prompts) == 1 else None
 

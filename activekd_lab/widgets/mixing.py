@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from activekd_lab.mixing import CE_WEIGHTS, KD_TEMPERATURES, mixed, mixing_data
@@ -55,23 +56,27 @@ class MixingExplorer(Explorer):
     def figure(self) -> go.Figure:
         """Return the surface with the current mix marked."""
         fig = mixing_surface(self.surface)
-        at = KD_TEMPERATURES.index(self.kd_temperature)
         cross = dict(symbol="cross-thin", size=22, line=dict(width=4, color=theme.VERMILLION))
-        fig.add_trace(go.Scatter(x=[self.ce_weight], y=[at], mode="markers", marker=cross, name="sliders"))
+        fig.add_trace(go.Scatter(x=[self.ce_weight], y=[self._height()], mode="markers", marker=cross, name="sliders"))
         return fig
+
+    def _height(self) -> float:
+        """Return where the temperature stands on the axis, on which those of the grid are 0, 1, 2, …."""
+        return float(np.interp(self.kd_temperature, KD_TEMPERATURES, np.arange(len(KD_TEMPERATURES))))
 
     def _build(self) -> Any:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
 
         surface, text = figure_widget(self.figure()), w.HTML(words(self.takeaway()))
         look = dict(continuous_update=False, style={"description_width": "110px"}, layout=w.Layout(width="380px"))
-        weight = w.SelectionSlider(options=CE_WEIGHTS, value=self.ce_weight, description="ce_weight", **look)
-        heat = w.SelectionSlider(options=KD_TEMPERATURES, value=1.0, description="kd_temperature", **look)
+        weights, heats = sorted({*CE_WEIGHTS, self.ce_weight}), sorted({*KD_TEMPERATURES, self.kd_temperature})
+        weight = w.SelectionSlider(options=weights, value=self.ce_weight, description="ce_weight", **look)
+        heat = w.SelectionSlider(options=heats, value=self.kd_temperature, description="kd_temperature", **look)
 
         def move(_: Any) -> None:
             self.ce_weight, self.kd_temperature = weight.value, heat.value
             with surface.batch_update():
-                surface.data[-1].x, surface.data[-1].y = [weight.value], [KD_TEMPERATURES.index(heat.value)]
+                surface.data[-1].x, surface.data[-1].y = [weight.value], [self._height()]
             text.value = words(self.takeaway())
 
         for slider in (weight, heat):

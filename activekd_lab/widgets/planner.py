@@ -89,12 +89,15 @@ class BudgetPlanner(Explorer):
 
         picture, text = figure_widget(self.figure()), w.HTML(words(self.takeaway()))
         wide = dict(continuous_update=False, style={"description_width": "130px"})
-        sliders = {
-            "initial_per_class": w.IntSlider(self.initial_per_class, 1, 20, description="initial a class", **wide),
-            "budget": w.IntSlider(self.budget, 1, max(200, 4 * self.classes), description="budget a round", **wide),
-            "rounds": w.IntSlider(self.rounds, 0, 30, description="rounds", **wide),
+        first, budget, rounds, seconds = self.initial_per_class, self.budget, self.rounds, self.seconds_per_label
+        most = max(200, 4 * self.classes, budget)
+        shortest, longest = min(0.5, seconds), max(60, seconds)
+        sliders = {  # each reaches as far as the plan does, or it would change it
+            "initial_per_class": w.IntSlider(first, 1, max(20, first), description="initial a class", **wide),
+            "budget": w.IntSlider(budget, 1, most, description="budget a round", **wide),
+            "rounds": w.IntSlider(rounds, 0, max(30, rounds), description="rounds", **wide),
             "seconds_per_label": w.FloatSlider(
-                self.seconds_per_label, min=0.5, max=60, description="seconds a label", **wide
+                seconds, min=shortest, max=longest, description="seconds a label", **wide
             ),
         }
 

@@ -116,3 +116,11 @@ def test_other_images_classes_and_logits_are_refused():
         BiasExplorer({"broken": np.full_like(teacher, np.nan)}, p, NAMES)
     with pytest.raises(SettingError, match="at least one prompt"):
         BiasExplorer({}, p, NAMES)
+
+
+@pytest.mark.parametrize("temperature", [4.0, 1.1])
+def test_the_sliders_begin_where_the_state_is(explorer, temperature):
+    explorer.state.update(temperature=temperature)
+    assert control(explorer.view, "temperature").value == temperature
+    control(explorer.view, "clusters").value = 4
+    assert explorer.state.temperature == temperature

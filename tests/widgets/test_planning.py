@@ -46,3 +46,22 @@ def test_nothing_is_promised_beyond_what_was_measured():
 def test_free_labels_are_refused():
     with pytest.raises(SettingError, match="seconds_per_label must be above 0, but got 0"):
         BudgetPlanner([make_run()], seconds_per_label=0)
+
+
+def test_mix_sliders_begin_where_the_mix_is(heads):
+    explorer = MixingExplorer(*heads)
+    explorer.ce_weight, explorer.kd_temperature = 0.33, 2.0
+    weight, heat = explorer.view.children[0].children
+    assert (weight.value, heat.value) == (0.33, 2.0)
+    weight.value = 1.0
+    assert explorer.kd_temperature == 2.0
+    explorer.kd_temperature = 1.75  # no entry of the grid: half-way between 1.5 and 2
+    assert explorer.figure().data[-1].y[0] == 4.5
+
+
+def test_plan_sliders_reach_as_far_as_the_plan():
+    planner = BudgetPlanner([make_run()], seconds_per_label=120)
+    planner.budget, planner.rounds = 500, 40
+    assert [slider.value for slider in planner.view.children[0].children] == [1, 500, 40, 120]
+    planner.view.children[0].children[0].value = 2
+    assert (planner.budget, planner.rounds, planner.seconds_per_label) == (500, 40, 120)
