@@ -170,8 +170,8 @@ class SelectorRace(Explorer):
 
 def _check_config(config: RunConfig, selectors: Sequence[str], *, maps: bool) -> None:
     twice = [name for name, count in Counter(selectors).items() if count > 1]
-    if not selectors or twice:
-        raise SettingError(f"selectors must name each selector once, at least one, but got {list(selectors)}.")
+    if not selectors or twice or isinstance(selectors, str):
+        raise SettingError(f"selectors must be a list, each selector once, at least one, but got {selectors!r}.")
     if maps and not config.save_predictions:
         raise SettingError("maps need runs that keep their predictions; set save_predictions=True, or maps=False.")
 

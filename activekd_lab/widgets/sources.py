@@ -24,8 +24,14 @@ def run_source(result: RunResult, labels: Array, features: Array | None) -> Call
 def array_source(
     probabilities: Array, labeled_ids: Array | None, labels: Array, features: Array | None
 ) -> Callable[[int], PoolArrays]:
-    """Return a function that gives the one state of the pool that was handed over."""
+    """Return a function that gives the one state of the pool that was handed over.
+
+    Raises:
+        SettingError: labeled_ids outside the pool.
+    """
     ids = np.sort(np.asarray([] if labeled_ids is None else labeled_ids, dtype=np.int64))
+    if len(ids) and not 0 <= ids[0] <= ids[-1] < len(labels):
+        raise SettingError(f"labeled_ids must lie in 0 … {len(labels) - 1}, but got {ids[0]} … {ids[-1]}.")
     arrays = PoolArrays(normalised(np.asarray(probabilities)), features, ids, labels[ids], 0)
     return lambda number: arrays
 

@@ -88,6 +88,9 @@ def test_settings_that_do_not_fit_are_refused(task, run):
         SelectionExplorer(task, run, labeled_ids=[1])
     with pytest.raises(SettingError, match=r"shape \(120, 5\)"):
         SelectionExplorer(task, run.probabilities(0)[:, :4] * 0 + 0.25)
+    for ids, shown in (([-1, 3], "-1 … 3"), ([5, 120], "5 … 120")):
+        with pytest.raises(SettingError, match=f"labeled_ids must lie in 0 … 119, but got {shown}"):
+            SelectionExplorer(task, run.probabilities(0), labeled_ids=ids)
     with pytest.raises(SettingError, match="one of 0, 1, 2, but got 5"):
         SelectionExplorer(task, run, round=5)
 

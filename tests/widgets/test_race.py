@@ -189,6 +189,8 @@ def test_settings_that_do_not_fit_are_refused():
         SelectorRace(RunConfig(), ["random", "random"])
     with pytest.raises(SettingError, match="at least one, but got"):
         SelectorRace(RunConfig())
+    with pytest.raises(SettingError, match="must be a list, .* but got 'random'"):  # not the six selectors r, a, n, …
+        SelectorRace(RunConfig(), "random")
     with pytest.raises(SettingError, match="set save_predictions=True, or maps=False"):
         SelectorRace(RunConfig(save_predictions=False), ["random"])
     with pytest.raises(SettingError, match="no effect beside finished runs"):
