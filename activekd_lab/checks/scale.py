@@ -30,11 +30,14 @@ def lazy_farthest(function: Function) -> str:
     needed = int((bounds > 0.9).sum())
     if not asked:
         raise Wrong("The answer is right, but `exact` was never called; a bound alone proves nothing.")
+    if len(set(asked)) < len(asked):
+        raise Wrong("Right, but a point was asked for twice; keep what `exact` gave, it is expensive.")
     if len(asked) == len(bounds):
         raise Wrong("Right, but every point was asked for; stop when the next bound is below the best distance so far.")
     if len(asked) > needed:
         raise Wrong(
-            f"Right, but {len(asked)} distances were asked for where {needed} do; begin with the largest bound."
+            f"Right, but {len(asked)} distances were asked for where {needed} do; begin with the largest bound, and "
+            "compare each bound with the best distance *before* you ask."
         )
     tight = int(tensor_like(call(function, distances, exact), (), "one position"))
     if tight != 3 or len(asked) > needed + 1:

@@ -33,6 +33,11 @@ def distillation_loss(function: Function) -> str:
         if close(found, value):
             raise Wrong(hint)
     same(found, expected, "two images, three classes and T = 2")
+    expected = losses.distillation_loss(student, teacher, temperature=3.0)
+    warmer = tensor_like(call(function, student, teacher, 3.0), (), "one number for the batch")
+    if close(warmer, 6 / 9 * expected):
+        raise Wrong("Right at T = 2, where 2T and T² are the same; the factor is the square, `temperature**2`.")
+    same(warmer, expected, "the same images at T = 3")
     shifted = tensor_like(call(function, teacher + 5, teacher, 2.0), (), "one number for the batch")
     same(shifted, 0.0, "a student whose logits are the teacher's plus 5")
     return "Right, and a student whose logits are the teacher's plus 5 has no loss: softmax ignores a shift."

@@ -22,10 +22,14 @@ def softmax(function: Function) -> str:
         raise Wrong("The probabilities are divided by the temperature; divide the logits, before the exponential.")
     rows_sum_to_one(found)
     same(found, (logits / 2).softmax(1), "the probabilities of two rows at T = 2")
-    large = call(function, torch.tensor([[1000.0, 999.0]]), 1.0)
+    rows = torch.tensor([[1000.0, 999.0], [0.0, 1.0]])
+    large = call(function, rows, 1.0)
     if not bool(torch.as_tensor(large).isfinite().all()):
-        raise Wrong("Right for small logits, but 1,000 overflows: subtract each row's largest logit first.")
-    same(large, torch.tensor([[1.0, 0.0]]).softmax(1), "the probabilities of logits 1000 and 999")
+        raise Wrong(
+            "Right for small logits, but 1,000 overflows, and beside a row of 1,000 one of 0 vanishes: subtract each "
+            "row's largest logit first."
+        )
+    same(large, rows.softmax(1), "the probabilities of a row of 1000 and 999 and one of 0 and 1")
     return "Right: a high temperature moves every row towards equal probabilities, and the order in a row stays."
 
 

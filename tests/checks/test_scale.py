@@ -24,6 +24,17 @@ def in_order(bounds, exact):
     return place
 
 
+def asks_first(bounds, exact):
+    best, place = -1.0, -1
+    for i in bounds.argsort(descending=True).tolist():
+        distance = exact(i)
+        if bounds[i] <= best:
+            break
+        if distance > best:
+            best, place = distance, i
+    return place
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -33,6 +44,8 @@ def in_order(bounds, exact):
         (lambda b, e: 3, "never called"),
         (lambda b, e: by_bounds(b, e, stop=False), "every point was asked for"),
         (in_order, "4 distances were asked for where 3 do"),
+        (asks_first, "before* you ask"),
+        (lambda b, e: by_bounds(b, lambda i: max(e(i), e(i))), "asked for twice"),
         (lambda b, e: by_bounds(b, e) if b[1] > 1 else [e(3), e(1)] and 3, "one look is enough"),
     ],
 )

@@ -19,6 +19,8 @@ def kl(student, teacher, temperature):
         (lambda s, t, T: T**2 * kl(s, t, 1.0), "Divide both logits by T"),
         (lambda s, t, T: kl(s, t, T) * len(s), "sum over the images"),
         (lambda s, t, T: kl(s, t, T) / s.shape[1], "mean over classes too"),
+        (lambda s, t, T: 2 * T * kl(s, t, T) / T**2, "the factor is the square"),
+        (lambda s, t, T: kl(s, t, 2.0), "the same images at T = 3 should give"),
         (lambda s, t, T: ((s - t) ** 2).mean(), "should give"),
         (lambda s, t, T: kl(s, t, T) if abs(float(s[0, 0])) < 1 else 1.0, "teacher's plus 5"),
     ],
