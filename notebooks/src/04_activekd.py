@@ -133,7 +133,7 @@ print(f"labels only reaches {start:.1%}, where the distilled student starts, aft
 
 # %% tags=["exercise"]
 def area(labels, accuracy):
-    """Return the mean height of a learning curve from (R,) increasing label counts and (R,) accuracies, R ≥ 2."""
+    """Return the mean height of a learning curve from two arrays: (R,) rising label counts, (R,) accuracies, R ≥ 2."""
     ### BEGIN SOLUTION
     total = 0.0
     for i in range(1, len(labels)):

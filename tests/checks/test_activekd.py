@@ -13,6 +13,7 @@ from activekd_lab.stats import area
     [
         (area, ""),
         (lambda x, y: np.trapezoid(y, x) / (x[-1] - x[0]), ""),
+        (lambda x, y: np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / (x[-1] - x[0]), ""),
         (lambda x, y: np.trapezoid(y, x), "whole area"),
         (lambda x, y: np.mean(y), "plain mean"),
         (lambda x, y: np.sum(np.diff(x) * y[:-1]) / (x[-1] - x[0]), "left end"),
