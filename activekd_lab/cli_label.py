@@ -42,7 +42,9 @@ def label(
     known = session.task.class_names
     shown = ", ".join(f"{i + 1} {name}" if _numbered(known) else name for i, name in enumerate(known))
     print(f"{shown}\n{HELP}")
-    also = f", seed={seed}" * (seed > 0) + f", config=akd.RunConfig(**{chosen!r})" * bool(chosen)
+    given = {"selector": (selector, "pcoreset"), "batch": (batch, 10), "seed": (seed, 0)}  # with their defaults
+    also = "".join(f", {name}={value!r}" for name, (value, usual) in given.items() if value != usual)
+    also += f", config=akd.RunConfig(**{chosen!r})" * bool(chosen)
     opened = f"akd.label_folder({str(folder)!r}, {list(session.task.class_names)!r}{also})"
     print(f"In a notebook: akd.widgets.Labeler({opened})")
     while (current := session.current) is not None and _ask(session, current, report):

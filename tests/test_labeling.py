@@ -190,12 +190,14 @@ def test_settings_of_the_config_are_used_or_refused(photos, monkeypatch):
 def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):
     out = tmp_path / "labels.csv"
     command = ["label", str(photos), "--classes", ",".join(NAMES), "--batch", "5", "--export", str(out)]
+    command += ["--selector", "entropy", "--seed", "3"]
     done = CliRunner().invoke(app, command, input="1\n2\nu\ngrün\n9\n0\n²\n?\ns\nx\nq\n")
     assert done.exit_code == 0, done.output
     assert "1 … 2, but got 9" in done.output
     assert "1 … 2, but got 0" in done.output
     assert "Unknown class '²'" in done.output
     assert "the model says" in done.output
+    assert f"akd.label_folder({str(photos)!r}, {NAMES!r}, selector='entropy', batch=5, seed=3))" in done.output
     assert "2 labels" in done.output
     rows = out.read_text("utf-8").splitlines()
     assert [row.split(",")[1] for row in rows] == ["label", *sorted(["red", "grün"], key=rows.__str__().find)]
