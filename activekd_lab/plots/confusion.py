@@ -37,11 +37,14 @@ def confusion_data(probabilities: Array, labels: Array, class_names: Sequence[st
     """Count (N, C) probabilities' most probable classes against (N,) true classes.
 
     Raises:
-        SettingError: shapes that do not fit.
+        SettingError: shapes that do not fit, or labels that are no class.
     """
-    classes = len(class_names)
+    probabilities, labels, classes = np.asarray(probabilities), np.asarray(labels), len(class_names)
     if probabilities.shape != (len(labels), classes):
         raise SettingError(f"probabilities must have shape ({len(labels)}, {classes}), but got {probabilities.shape}.")
+    if not len(labels) or not 0 <= labels.min() <= labels.max() < classes:
+        shown = f"{labels.min()} … {labels.max()}" if len(labels) else "none"
+        raise SettingError(f"labels must be classes, 0 … {classes - 1}, one an image, but got {shown}.")
     predicted, order = probabilities.argmax(axis=1), ring_order(probabilities)
     counts = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
     share = counts / counts.sum(axis=1, keepdims=True).clip(1)

@@ -86,6 +86,7 @@ def pick_gallery(result: RunResult, images: Array, labels: Array, *, rounds: Seq
         DataError: images are not uint8.
         RunFolderError: the run kept no predictions.
     """
+    images, labels = np.asarray(images), np.asarray(labels)
     check_images(images)
     data = pick_gallery_data(result, labels, rounds)
     rows = gallery_rows(max(len(picks.ids) for picks in data))

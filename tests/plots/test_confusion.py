@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from activekd_lab.errors import SettingError
 from activekd_lab.plots.confusion import confusion_data, confusion_groups
@@ -33,3 +34,10 @@ def test_the_figure_names_both_axes_and_refuses_what_does_not_fit():
     assert "accuracy 62.5%" in fig.to_html(include_plotlyjs=False)
     with pytest.raises(SettingError, match=r"shape \(8, 3\), but got \(8, 4\)"):
         confusion_groups(P, LABELS, NAMES[:3])
+
+
+def test_tensors_are_drawn_and_labels_that_are_no_class_refused():
+    assert confusion_data(torch.from_numpy(P), torch.from_numpy(LABELS), NAMES).accuracy == 5 / 8
+    for labels, shown in ((LABELS - 1, "-1 … 2"), (LABELS + 3, "3 … 6"), (LABELS[:0], "none")):
+        with pytest.raises(SettingError, match=f"labels must be classes, 0 … 3, one an image, but got {shown}"):
+            confusion_data(P[: len(labels)], labels, NAMES)

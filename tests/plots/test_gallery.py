@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from runs import make_images, make_run
 
 from activekd_lab.errors import DataError, SettingError
@@ -27,6 +28,7 @@ def test_the_gallery_has_a_picture_and_a_caption_a_pick_and_a_step_a_round():
     second = fig.layout.sliders[0].steps[1].args[0]
     assert list(second["customdata"][0]) == list(make_run().records[1].picks)
     assert fig.layout.title.text == "Picked images: pcoreset, seed 0"
+    assert pick_gallery(make_run(), torch.from_numpy(make_images()), torch.from_numpy(LABELS)).data[0] == fig.data[0]
 
 
 def test_rounds_without_picks_and_wrong_images_are_refused():
