@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -215,3 +216,13 @@ def test_importing_the_front_door_loads_nothing_heavy(statement, loaded):
 
 def test_every_public_name_is_there():
     assert [name for name in activekd_lab.__all__ if not hasattr(activekd_lab, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")]
+)
+def test_threads_wait_without_burning_a_core_unless_the_user_says_otherwise(given, spins):
+    code = "import activekd_lab, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    bare = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run([sys.executable, "-c", code], env=bare | given, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == spins
