@@ -21,7 +21,7 @@ def language_aware():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: DualHeadStudent("small_cnn", 3),
+        lambda: DualHeadStudent("small_cnn", 3, image_size=48),
         lambda: DualHeadStudent("small_cnn", 3, single_head=True),
         lambda: DualHeadStudent("efficientnet_lite0", 3, freeze_backbone=True, projection_dim=16),
         lambda: DualHeadStudent("timm/test_resnet", 3, pretrained=False),
