@@ -69,10 +69,10 @@ def test_the_mix_is_the_configured_one_unless_held_out_labels_tune_it():
 
 @pytest.fixture
 def measured():
-    """Two unlabelled images of a pool on a line of the simplex, one labelled; four test images of two classes."""
-    p = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    """Two unlabelled images of a pool on a line of the simplex, two labelled; four test images of two classes."""
+    p = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [1.0, 0.0]])
     output = StudentOutput(p.log(), p.log(), p)
-    view = pool_view(output, p, p, torch.tensor([1, 2]), torch.tensor([0]), torch.tensor([0]), round=0)
+    view = pool_view(output, p, p, torch.tensor([1, 2]), torch.tensor([0, 3]), torch.tensor([0, 0]), round=0)
     ce = torch.tensor([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
     kd = torch.tensor([[9.0, 0.0], [0.0, 9.0], [0.0, 1.0], [0.0, 9.0]])
     return view, StudentOutput(ce, kd, ce), torch.tensor([0, 0, 0, 1])
