@@ -38,7 +38,7 @@ PLAN = TrainingPlan(steps=30, batch_labeled=8, batch_unlabeled=8)
 
 
 def train(inputs, labels, plan=PLAN, **options):
-    model = student()
+    model = student().eval()  # as `predict` left it
     options = {"generator": torch.Generator().manual_seed(2)} | options
     history = fit(model, inputs, torch.arange(10), labels[:10], torch.arange(10, 60), plan, **options)
     return model, history
@@ -69,8 +69,11 @@ def test_a_step_is_one_forward_over_both_batches(problem):
             calls.append(len(x))
             return super().forward(student, x)
 
-    step(student(), Counting(*vars(inputs).values()), torch.arange(16), labels[:8], PLAN, torch.Generator())
+    counting = Counting(*vars(inputs).values())
+    step(student(), counting, torch.arange(16), labels[:8], PLAN, torch.Generator())
     assert calls == [16]
+    train(counting, labels, replace(PLAN, steps=2, distill=False))
+    assert calls == [16, 8, 8]  # without a teacher there is no unlabelled batch
 
 
 def test_a_step_is_the_loss_of_its_plan_with_each_row_beside_its_own_teacher(problem, g):
@@ -178,6 +181,7 @@ def test_cycle_shows_every_id_once_before_any_twice(g):
     cycle = _Cycle(torch.arange(10), 4, g)
     seen = torch.cat([cycle.next() for _ in range(5)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert len({tuple(part.tolist()) for part in (seen[:10], seen[10:], torch.arange(10))}) == 3  # in a new order
 
 
 def weights(model):
@@ -268,6 +272,12 @@ def test_deterministic_mode_ends_with_the_training(problem):
     train(inputs, labels, plan, on_loss=lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()))
     assert seen == [True, True]
     assert not torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        train(inputs, labels, plan)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
