@@ -112,6 +112,18 @@ def test_undo_takes_back_and_asks_again(photos):
     assert open_session(photos).labels == {first: 0}
 
 
+def test_the_last_answer_of_a_batch_is_asked_again_though_the_next_batch_is_there(photos):
+    session = open_session(photos, batch=2)
+    session.answer(0)
+    last = session.current
+    session.answer(0)
+    following = session.current
+    assert session.progress.batch == 2
+    assert session.undo() == last == session.current
+    session.answer(1)
+    assert session.current == following
+
+
 def test_skipped_images_come_back_last(photos):
     session = open_session(photos, batch=40)
     put_off = session.current
@@ -120,9 +132,11 @@ def test_skipped_images_come_back_last(photos):
         assert session.current != put_off
         session.answer(truth(session, session.current))
     assert session.progress[:4] == (39, 1, 0, 0)
-    assert session.current == put_off
+    assert session.current == session.current == put_off
+    assert session.progress.batch == 2  # looking again asks for no other batch
     session.answer(0)
     assert session.current is None
+    assert sorted(a.id for a in session.answers) == list(range(40))
     with pytest.raises(PoolError, match="nothing left to answer"):
         session.skip()
 
@@ -136,6 +150,8 @@ def test_training_changes_who_suggests_and_gives_a_model_to_take_home(photos, tm
     for _ in range(8):
         session.answer(truth(session, session.current))
     teacher = [session.suggestion(i) for i in range(40)]
+    best = session.prepared.teacher_probabilities.max(1)
+    assert teacher == list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
     found = session.train()
     assert (found.labels, found.accuracy) == (8, None)
     student = [session.suggestion(i) for i in range(40)]
@@ -147,13 +163,18 @@ def test_training_changes_who_suggests_and_gives_a_model_to_take_home(photos, tm
 
 def test_other_tasks_hide_their_labels_and_can_measure(tmp_path, tiny):
     task = load_task("shapes", **tiny["task_options"])
-    session = LabelSession(task, tmp_path, selector="entropy", batch=3, config=FAST)
+    config = FAST.with_(ce_weight=1.0)
+    session = LabelSession(task, tmp_path, selector="entropy", batch=3, config=config)
     assert session.labels == {}
     assert session.path(session.current) is None
     for _ in range(6):
         session.answer(int(task.train.labels[session.current]))
-    assert 0 <= session.train().accuracy <= 1
+    found = session.train()
+    right = session.saved_student().predict(task.test.images).argmax(1) == task.test.labels
+    assert found.accuracy == pytest.approx(float(right.float().mean()))
     assert len(list(session.export_folder(tmp_path / "png").rglob("*.png"))) == 6
+    with pytest.raises(RunFolderError, match="belongs to other images, classes or another seed"):
+        LabelSession(load_task("shapes", **tiny["task_options"], seed=1), tmp_path, config=config)
 
 
 def test_a_truth_can_play_the_person(tmp_path, tiny):
