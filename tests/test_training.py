@@ -10,14 +10,14 @@ from safetensors.torch import load_file
 
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Split
-from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
+from activekd_lab.errors import Cancelled, MissingExtraError, NonFiniteError, SettingError
 from activekd_lab.loop import iterate
 from activekd_lab.losses import dho_loss
 from activekd_lab.results import load_run
 from activekd_lab.student import DualHeadStudent
 from activekd_lab.teacher import ZeroShotHead
 from activekd_lab.training import FrozenInputs, TrainingPlan, ViewInputs, _Cycle, fit, predict, predict_features, step
-from activekd_lab.training_options import WeightAverage, check_share
+from activekd_lab.training_options import WeightAverage, check_share, make_accelerator, own_share
 
 
 @pytest.fixture
@@ -358,6 +358,21 @@ class Three:
 
     def reduce(self, gradients, how):
         return gradients
+
+
+def test_several_processes_without_accelerate_are_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    assert make_accelerator() is None
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(MissingExtraError, match=r'accelerate.*pip install "activekd_lab\[multi-gpu\]"'):
+        make_accelerator()
+
+
+def test_a_process_takes_its_own_share_of_a_batch():
+    second = Three()
+    second.process_index = 1
+    assert own_share(torch.arange(9), second).tolist() == [1, 4, 7]
+    assert own_share(torch.arange(9), None).tolist() == list(range(9))
 
 
 def test_processes_that_cannot_share_a_batch_are_told():
