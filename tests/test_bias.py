@@ -29,6 +29,11 @@ def balls(g):
     return noisy / noisy.sum(1, keepdim=True), kind
 
 
+def uniform_on_simplex(rows, classes, g):
+    parts = -torch.rand(rows, classes, generator=g).log()
+    return parts / parts.sum(1, keepdim=True)
+
+
 def test_known_balls_are_found(balls):
     points, kind = balls
     found = find_clusters(points, 3)
@@ -38,6 +43,7 @@ def test_known_balls_are_found(balls):
     assert found.effective_number == pytest.approx(3)
     assert found.mass_within_radius == 1
     assert found.classes_per_cluster()[order].tolist() == [2, 1, 2]
+    assert found.classes_per_cluster(share=0.3)[order].tolist() == [2, 1, 1]
     assert choose_count(points, range(2, 7)) == 3
     assert stability(points, 3, [0, 1, 2]) == 1
 
@@ -60,7 +66,7 @@ def test_radii_masses_and_distances_by_hand():
 
 def test_points_spread_evenly_are_not_within_balls(g):
     """The measure must be able to say no: a uniform simplex of 20 classes has next to no mass in balls."""
-    even = torch.distributions.Dirichlet(torch.ones(20)).sample((400,))
+    even = uniform_on_simplex(400, 20, g)
     assert find_clusters(even, 5).mass_within_radius < 0.05
     assert stability(even, 5, [0, 1, 2]) < 0.9
 
@@ -90,6 +96,8 @@ def test_confusion_groups_name_the_classes_that_share_a_cluster(balls):
         ("car",), ("car", "van"), ("cat", "lynx")
     ]  # fmt: skip
     assert sum(group.mass for group in groups) == pytest.approx(1)
+    few = confusion_groups(find_clusters(balls[0], 3), ["cat", "lynx", "car", "van"], share=0.6)
+    assert sorted(tuple(name for name, _ in group.classes) for group in few) == [(), ("car",), ("van",)]
     assert [g.mass for g in groups] == sorted((g.mass for g in groups), reverse=True)
     assert all([share for _, share in g.classes] == sorted((s for _, s in g.classes), reverse=True) for g in groups)
     with pytest.raises(SettingError, match="must name 4 classes, but got 2"):
@@ -107,7 +115,7 @@ def test_calibration_by_hand():
 
 
 def test_calibrated_probabilities_have_no_error_and_overconfident_ones_have(g):
-    probabilities = torch.distributions.Dirichlet(torch.ones(3)).sample((20000,))
+    probabilities = uniform_on_simplex(20000, 3, g)
     labels = torch.multinomial(probabilities, 1, generator=g).flatten()
     assert calibration(probabilities, labels).ece < 0.02
     sharp = (probabilities.log() * 3).softmax(1)
@@ -120,6 +128,8 @@ def test_bad_input():
         find_clusters(torch.rand(3, 2), 4)
     with pytest.raises(NonFiniteError, match=r"The points \[1\]"):
         find_clusters(torch.tensor([[0.0], [float("nan")]]), 2)
+    with pytest.raises(NonFiniteError, match=r"The points \[1, 2, 3, 4, 5\] are not finite"):
+        find_clusters(torch.tensor([[0.0], *[[float("inf")]] * 7]), 2)
     with pytest.raises(SettingError, match="two or more"):
         stability(torch.rand(5, 2), 2, [3, 3])
     with pytest.raises(SettingError, match="got 2 and 3"):

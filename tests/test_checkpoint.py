@@ -21,7 +21,7 @@ def language_aware():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: DualHeadStudent("small_cnn", 3),
+        lambda: DualHeadStudent("small_cnn", 3, image_size=48),
         lambda: DualHeadStudent("small_cnn", 3, single_head=True),
         lambda: DualHeadStudent("efficientnet_lite0", 3, freeze_backbone=True, projection_dim=16),
         lambda: DualHeadStudent("timm/test_resnet", 3, pretrained=False),
@@ -35,6 +35,7 @@ def test_a_loaded_student_predicts_what_the_saved_one_did(make, tmp_path):
     expected = saved.predict(IMAGES)
     loaded = load_student(saved.save(tmp_path / "mine"), class_names=NAMES)
     assert loaded.class_names == NAMES
+    assert not loaded.student.training
     torch.testing.assert_close(loaded.predict(IMAGES), expected)
     torch.testing.assert_close(expected.sum(1), torch.ones(3))
     assert sorted(p.name for p in (tmp_path / "mine").iterdir()) == ["student.json", "student.safetensors"]
@@ -44,6 +45,10 @@ def test_another_class_list_is_refused(tmp_path):
     SavedStudent(DualHeadStudent("small_cnn", 3), NAMES).save(tmp_path)
     with pytest.raises(SettingError, match=r"knows 3 classes \(cat, dog, élan, …\), but was asked for 2 \(cat, dog"):
         load_student(tmp_path, class_names=["cat", "dog"])
+    with pytest.raises(SettingError, match="use its own list"):
+        load_student(tmp_path, class_names=NAMES[::-1])  # logits stand in the order of the names
+    with pytest.raises(SettingError, match="ce_weight must lie in"):
+        SavedStudent(DualHeadStudent("small_cnn", 3), NAMES, ce_weight=1.5).save(tmp_path)
     with pytest.raises(SettingError, match="must hold 3 names"):
         SavedStudent(DualHeadStudent("small_cnn", 3), ("a",)).save(tmp_path)
 
@@ -57,6 +62,9 @@ def test_files_that_do_not_fit_are_one_sentence(tmp_path):
     with pytest.raises(ModelFilesError, match="cannot be loaded") as caught:
         load_student(tmp_path)
     assert "\n" not in str(caught.value)
+    (tmp_path / "student.json").write_text("{")
+    with pytest.raises(ModelFilesError, match=r"student\.json is damaged"):
+        load_student(tmp_path)
     (tmp_path / "student.json").write_text(json.dumps(card | {"format": 99}))
     with pytest.raises(ModelFilesError, match="newer activekd_lab"):
         load_student(tmp_path)
@@ -113,6 +121,8 @@ def test_files_are_predicted_in_batches_and_bad_ones_of_all_batches_are_named(tm
     found = saved.predict_files(files, progress=lambda done, total: seen.append((done, total)))
     assert (passes, seen) == ([2, 2, 2], [(2, 6), (4, 6), (6, 6)])
     torch.testing.assert_close(found, saved.predict(read_images(files, 16)))
+    saved.predict_files(files[:3], progress=lambda done, total: seen.append((done, total)))
+    assert seen[3:] == [(2, 3), (3, 3)]
     for name in ("0/0.png", "1/1.png"):
         (tmp_path / name).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"2 of 5 images cannot be read: .*0\.png .*1\.png"):

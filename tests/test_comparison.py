@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from runs import make_run
 
+from activekd_lab import stats
 from activekd_lab.comparison import differences, label_costs, ranks, scores, summary, wins
 from activekd_lab.errors import SettingError, UnknownNameError
 from activekd_lab.variants import datasets, finished, variants
@@ -52,6 +53,8 @@ def test_measures_share_the_range_that_all_runs_reached_with_validation_labels_o
     assert scores([plain, tuned], "labels", at=10).frame["score"].tolist() == pytest.approx([0.4, 0.2])
     assert scores([plain, tuned], "round", at=2).frame["score"].tolist() == pytest.approx([0.6, 0.6])
     assert math.isnan(scores([plain, tuned], "labels", at=20).frame["score"][0])
+    for beyond in (-1, 3):
+        assert scores([plain, tuned], "round", at=beyond).frame["score"].isna().all()
 
 
 def test_unfinished_runs_and_wrong_measures_are_refused():
@@ -85,6 +88,46 @@ def test_label_cost_has_no_mean_when_a_seed_never_gets_there():
     assert table["reached"].tolist() == [3, 0]
     assert table["labels"][0] == pytest.approx((12.5 + 15 + 15) / 3)
     assert math.isnan(table["labels"][1])
+
+
+def test_label_cost_has_no_mean_when_one_seed_of_several_never_gets_there():
+    runs = [with_accuracy(make_run(seed=s), [0.2, 0.4, top]) for s, top in enumerate((0.6, 0.45, 0.5))]
+    table = label_costs(runs, 0.5)
+    assert table[["reached", "seeds"]].values.tolist() == [[2, 3]]
+    assert table[["labels", "low", "high"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_intervals_have_the_level_that_is_asked_for(level):
+    runs = [with_accuracy(make_run(seed=s), [0.2, 0.4, top]) for s, top in enumerate((0.6, 0.5, 0.55))]
+    low, high = summary(scores(runs, "final"), level=level).loc[0, ["low", "high"]]
+    assert (low, high) == pytest.approx(stats.mean_interval([0.6, 0.5, 0.55], level=level)[1:3])
+    low, high = label_costs(runs, 0.3, level=level).loc[0, ["low", "high"]]
+    assert (low, high) == pytest.approx((7.5, 7.5))
+    costs = [stats.label_cost([5, 10, 15], [0.2, 0.4, top], 0.45) for top in (0.6, 0.5, 0.55)]
+    low, high = label_costs(runs, 0.45, level=level).loc[0, ["low", "high"]]
+    assert (low, high) == pytest.approx(stats.mean_interval(costs, level=level)[1:3])
+
+
+@pytest.mark.parametrize("test", ["t", "wilcoxon"])
+def test_the_chosen_test_is_corrected_and_decides_at_its_level(test):
+    found = scores(sweep(np.random.default_rng(5), 0.01))
+    table = differences(found, {"selector": "random"}, test=test, alpha=0.3)
+    assert table["p_holm"].tolist() == pytest.approx(stats.holm(table[f"p_{test}"]).tolist())
+    assert table["differs"].tolist() == (table["p_holm"] < 0.3).tolist()
+    assert (table["p_t"] != table["p_wilcoxon"]).all()
+    assert (table["p_holm"] > table[f"p_{test}"]).any()
+    strict = differences(found, {"selector": "random"}, test=test, alpha=1e-9)
+    assert not strict["differs"].any()
+    assert (strict["high"] - strict["low"] > table["high"] - table["low"]).all()
+    assert table["differs"].any()
+    with pytest.raises(UnknownNameError, match="Unknown test 'wilcox'"):
+        differences(found, {"selector": "random"}, test="wilcox")
+
+
+def test_a_single_pair_proves_nothing():
+    table = differences(scores([make_run(gain=0.2), make_run("random")]), {"selector": "random"})
+    assert table[["pairs", "p_holm", "differs"]].values.tolist() == [[1, 1.0, False]]
 
 
 def test_a_planted_gain_of_two_points_over_five_seeds_is_found_and_nothing_else():
@@ -172,3 +215,15 @@ def test_ranks_leave_out_blocks_with_a_gap():
     runs = [make_run(s, seed, gain=g) for s, g in (("a", 0.2), ("b", 0.1)) for seed in range(4)]
     found = ranks(scores(runs[:-1]))
     assert (found.names, found.ranks.tolist(), found.blocks) == (("a", "b"), [1, 2], 3)
+    for alpha in (0.05, 0.2):
+        critical = ranks(scores(runs), alpha=alpha).critical
+        assert critical == pytest.approx(stats.critical_difference(2, 4, alpha=alpha))
+
+
+def test_ranks_and_wins_need_competitors_that_met():
+    apart = scores([make_run("a", 0), make_run("b", 1)])
+    with pytest.raises(SettingError, match="at least 2 values of selector and 2 common combinations .* got 2 and 0"):
+        ranks(apart)
+    for function in (ranks, wins):
+        with pytest.raises(UnknownNameError, match="Unknown setting to compare by 'method'"):
+            function(apart, "method")

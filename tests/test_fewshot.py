@@ -13,6 +13,7 @@ from activekd_lab.fewshot import (
     LinearProbe,
     TipAdapter,
     TipAdapterF,
+    _batches,
     clap_loss,
     clap_weights,
     few_shot,
@@ -79,12 +80,67 @@ def test_the_first_steps_of_clap_equal_sgd_written_out():
     torch.testing.assert_close(method.fit(embeddings, labels).raw_text, w)
 
 
+def test_the_first_steps_of_tip_adapter_f_equal_adamw_written_out():
+    """Two steps by hand with the authors' ε and a cosine from the peak over its half: the keys are what is trained."""
+    head = head_of()
+    embeddings, labels = few(head, 2)
+    keys, values = embeddings.clone().requires_grad_(), F.one_hot(labels, 4).float()
+    optimizer = torch.optim.AdamW([keys], lr=0.01, eps=1e-4)
+    for rate in (0.01, 0.005):
+        optimizer.param_groups[0]["lr"] = rate
+        votes = tip_logits(embeddings, keys, values, cache_weight=2.0, sharpness=3.0)
+        optimizer.zero_grad()
+        F.cross_entropy(head.logits(embeddings) + votes, labels).backward()
+        optimizer.step()
+    fitted = TipAdapterF(head, 2.0, 3.0, epochs=2, learning_rate=0.01).fit(embeddings, labels)
+    torch.testing.assert_close(fitted.keys, keys.detach())
+    unseen, _ = few(head, 3, seed=1)
+    votes = tip_logits(unseen, keys.detach(), values, cache_weight=2.0, sharpness=3.0)
+    torch.testing.assert_close(fitted.logits(unseen), head.logits(unseen) + votes)
+
+
+def test_tip_adapter_adds_the_votes_of_its_labels_to_the_zero_shot_logits():
+    head = head_of()
+    (embeddings, labels), (unseen, _) = few(head, 2), few(head, 3, seed=1)
+    votes = tip_logits(unseen, embeddings, F.one_hot(labels, 4).float(), cache_weight=2.0, sharpness=3.0)
+    fitted = TipAdapter(head, cache_weight=2.0, sharpness=3.0).fit(embeddings, labels)
+    torch.testing.assert_close(fitted.logits(unseen), head.logits(unseen) + votes)
+    silent = TipAdapter(head, cache_weight=0.0).fit(embeddings, labels)
+    torch.testing.assert_close(silent.logits(unseen), head.logits(unseen))
+
+
+def test_the_constants_are_those_of_the_papers_and_their_code():
+    head = head_of()
+    for method in (CLAP(head), LinearProbe(head)):
+        assert (method.epochs, method.learning_rate, method.momentum, method.warmup) == (300, 0.01, 0.9, 0.1)
+    assert (TipAdapter(head).cache_weight, TipAdapter(head).sharpness) == (1, 5.5)
+    tuned = TipAdapterF(head)
+    assert (tuned.cache_weight, tuned.sharpness, tuned.epochs, tuned.learning_rate) == (1, 5.5, 20, 0.001)
+
+
+def test_without_raw_text_the_prototypes_start_at_the_unit_text_and_the_bias_stays():
+    head = ZeroShotHead(head_of().text, 20.0, -3.0)
+    embeddings, labels = few(head, 2)
+    fitted = CLAP(head, learning_rate=0.0).fit(embeddings, labels)
+    torch.testing.assert_close(fitted.raw_text, head.text)
+    torch.testing.assert_close(fitted.logits(embeddings), head.logits(embeddings))
+
+
+def test_a_fit_needs_no_gradients_switched_on():
+    head = head_of()
+    embeddings, labels = few(head, 2)
+    with torch.no_grad():
+        fitted = CLAP(head, epochs=3).fit(embeddings, labels)
+    assert not torch.equal(fitted.raw_text, head.raw_text)
+
+
 def test_the_schedule_rises_to_one_and_falls_to_zero():
     rates = [warmup_decay(step, 100, 0.1) for step in range(101)]
     assert rates[9] == 1
     assert rates[100] == 0
     assert rates[:10] == sorted(rates[:10])
     assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert (rates[0], rates[10], rates[55]) == pytest.approx((0.1, 1, 0.5))
 
 
 @pytest.mark.parametrize("name", sorted(FEW_SHOT))
@@ -173,11 +229,34 @@ def test_many_labels_are_taken_in_batches_drawn_by_the_generator(method):
     assert not torch.equal(fitted(0), fitted(1))
 
 
+def test_batches_take_every_label_once_an_epoch_in_a_new_order(g, monkeypatch):
+    batches = list(_batches(torch.zeros(40, dtype=torch.int64), 16, 6, g))
+    assert [len(rows) for rows in batches] == [16, 16, 8] * 2
+    first, second = torch.cat(batches[:3]), torch.cat(batches[3:])
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(40))
+    assert not torch.equal(first, second)
+    taken = []
+    monkeypatch.setattr("activekd_lab.fewshot._batches", lambda *args: taken.append(args[2]) or _batches(*args))
+    head = head_of()
+    embeddings, labels = few(head, 10)
+    for method in (CLAP, TipAdapterF):
+        method(head, epochs=3, batch=16).fit(embeddings, labels, generator=g)
+    assert taken == [9, 9]  # three epochs of three batches
+
+
+def test_every_name_gives_its_own_method():
+    kinds = {name: type(few_shot(name, head_of())) for name in FEW_SHOT}
+    assert kinds == {
+        "clap": CLAP, "tip_adapter": TipAdapter, "tip_adapter_f": TipAdapterF, "linear_probe": LinearProbe
+    }  # fmt: skip
+
+
 def test_errors_of_settings():
     with pytest.raises(UnknownNameError, match="nearest first: tip_adapter,"):
         few_shot("tipadapter", head_of())
-    with pytest.raises(SettingError, match="sharpness positive"):
-        TipAdapter(head_of(), sharpness=0)
+    for wrong in ({"sharpness": 0}, {"cache_weight": -0.1}):
+        with pytest.raises(SettingError, match="cache_weight must be 0 or more and sharpness positive"):
+            TipAdapter(head_of(), **wrong)
     embeddings, labels = few(head_of(), 2)
     with pytest.raises(NonFiniteError, match="lower its learning_rate"):
         CLAP(head_of(), learning_rate=1e30).fit(embeddings, labels)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -16,7 +17,7 @@ from activekd_lab.cli import app
 from activekd_lab.config import RunConfig
 from activekd_lab.data import load_task
 from activekd_lab.data.folder import FolderTask
-from activekd_lab.errors import PoolError, RunFolderError, SettingError, UnknownNameError
+from activekd_lab.errors import Cancelled, DataError, PoolError, RunFolderError, SettingError, UnknownNameError
 from activekd_lab.labeling import LabelSession, label_folder, simulate
 from activekd_lab.teacher import BUNDLED
 
@@ -48,10 +49,13 @@ def test_thirty_answers_with_three_interruptions_lose_none(photos, tmp_path):
     for step in range(30):
         if step in (7, 8, 22):  # in the middle of a batch, once right after another, once after training
             queue = session.current
+            before = session.progress
             session = open_session(photos)
             assert session.current == queue
+            assert session.progress == before
         if step == 12:
             assert session.train().labels == len(session.labels)
+            assert session.current not in given
         current = session.current
         assert current not in given
         if step == 5:
@@ -63,7 +67,7 @@ def test_thirty_answers_with_three_interruptions_lose_none(photos, tmp_path):
     session = open_session(photos)
     labels = {i: y for i, y in given.items() if y is not None}
     assert session.labels == labels
-    assert session.progress == (29, 0, 1, 10, session.progress.batch)
+    assert session.progress == (29, 0, 1, 10, 8)  # batches of four
     table = session.export_csv(tmp_path / "labels.csv")
     again = FolderTask(photos, NAMES, labels=table, test_share=0)
     assert {f.name: y for f, y in zip(again.files, again.train.labels.tolist(), strict=True)} == {
@@ -101,9 +105,23 @@ def test_undo_takes_back_and_asks_again(photos):
     assert session.undo() == first == session.current
     assert session.undo() is None
     assert session.labels == {}
+    resumed = open_session(photos)  # what was taken back is gone from the disk too
+    assert (resumed.answers, resumed.current) == ([], first)
     session.answer(0)
     assert session.current == second
     assert open_session(photos).labels == {first: 0}
+
+
+def test_the_last_answer_of_a_batch_is_asked_again_though_the_next_batch_is_there(photos):
+    session = open_session(photos, batch=2)
+    session.answer(0)
+    last = session.current
+    session.answer(0)
+    following = session.current
+    assert session.progress.batch == 2
+    assert session.undo() == last == session.current
+    session.answer(1)
+    assert session.current == following
 
 
 def test_skipped_images_come_back_last(photos):
@@ -114,9 +132,11 @@ def test_skipped_images_come_back_last(photos):
         assert session.current != put_off
         session.answer(truth(session, session.current))
     assert session.progress[:4] == (39, 1, 0, 0)
-    assert session.current == put_off
+    assert session.current == session.current == put_off
+    assert session.progress.batch == 2  # looking again asks for no other batch
     session.answer(0)
     assert session.current is None
+    assert sorted(a.id for a in session.answers) == list(range(40))
     with pytest.raises(PoolError, match="nothing left to answer"):
         session.skip()
 
@@ -130,6 +150,8 @@ def test_training_changes_who_suggests_and_gives_a_model_to_take_home(photos, tm
     for _ in range(8):
         session.answer(truth(session, session.current))
     teacher = [session.suggestion(i) for i in range(40)]
+    best = session.prepared.teacher_probabilities.max(1)
+    assert teacher == list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
     found = session.train()
     assert (found.labels, found.accuracy) == (8, None)
     student = [session.suggestion(i) for i in range(40)]
@@ -141,13 +163,18 @@ def test_training_changes_who_suggests_and_gives_a_model_to_take_home(photos, tm
 
 def test_other_tasks_hide_their_labels_and_can_measure(tmp_path, tiny):
     task = load_task("shapes", **tiny["task_options"])
-    session = LabelSession(task, tmp_path, selector="entropy", batch=3, config=FAST)
+    config = FAST.with_(ce_weight=1.0)
+    session = LabelSession(task, tmp_path, selector="entropy", batch=3, config=config)
     assert session.labels == {}
     assert session.path(session.current) is None
     for _ in range(6):
         session.answer(int(task.train.labels[session.current]))
-    assert 0 <= session.train().accuracy <= 1
+    found = session.train()
+    right = session.saved_student().predict(task.test.images).argmax(1) == task.test.labels
+    assert found.accuracy == pytest.approx(float(right.float().mean()))
     assert len(list(session.export_folder(tmp_path / "png").rglob("*.png"))) == 6
+    with pytest.raises(RunFolderError, match="belongs to other images, classes or another seed"):
+        LabelSession(load_task("shapes", **tiny["task_options"], seed=1), tmp_path, config=config)
 
 
 def test_a_truth_can_play_the_person(tmp_path, tiny):
@@ -161,11 +188,19 @@ def test_bad_input_is_one_sentence(photos, tmp_path):
     session = open_session(photos)
     with pytest.raises(UnknownNameError, match="Unknown class 'gren'.*grün"):
         session.answer("gren")
-    with pytest.raises(SettingError, match=r"0 … 1, but got 2"):
-        session.answer(2)
+    for label in (2, -1):
+        with pytest.raises(SettingError, match=rf"0 … 1, but got {label}"):
+            session.answer(label)
     assert session.answers == []
     with pytest.raises(RunFolderError, match="belongs to other images, classes or another seed"):
         label_folder(photos, ["a", "b"], config=FAST)
+    for other in ({"seed": 1}, {"class_names": NAMES[::-1]}):
+        with pytest.raises(RunFolderError, match="belongs to other images, classes or another seed"):
+            label_folder(photos, **{"class_names": NAMES, "config": FAST} | other)
+    with pytest.raises(SettingError, match="batch must be 1 or more, but got 0"):
+        open_session(photos, batch=0, folder=tmp_path / "none")
+    with pytest.raises(DataError, match=r"two classes or more, but got .*red"):
+        label_folder(photos, ["red"], config=FAST)
     (photos / ".labels" / "session.json").write_text("{")
     with pytest.raises(RunFolderError, match="cannot be read"):
         open_session(photos)
@@ -185,6 +220,68 @@ def test_settings_of_the_config_are_used_or_refused(photos, monkeypatch):
     for settings, name in (({"few_shot": "clap"}, "few_shot"), ({"validation_labels": 4}, "validation_labels")):
         with pytest.raises(SettingError, match=f"{name} has no effect in a labelling session"):
             open_session(photos, config=FAST.with_(**settings))
+
+
+def test_the_selector_sees_the_teacher_first_and_then_the_student(photos, monkeypatch):
+    views, real = [], labeling.select
+    monkeypatch.setattr(labeling, "select", lambda name, view, *a, **o: views.append(view) or real(name, view, *a, **o))
+    session = open_session(photos, config=FAST.with_(ce_weight=0.25, kd_temperature=2.0))
+    for _ in range(5):
+        session.answer(truth(session, session.current))
+    session.reject()
+    first, second = views
+    teacher = session.prepared.teacher_probabilities
+    for view in views:
+        for name in ("probabilities", "teacher_probabilities", "ce_probabilities"):
+            torch.testing.assert_close(getattr(view, name), teacher[view.ids])
+        torch.testing.assert_close(view.features, session.prepared.embeddings[view.ids])
+    assert (len(first.ids), len(first.labeled_ids), first.round) == (40, 0, 1)
+    assert second.labeled_ids.tolist() == list(session.labels)[:4]
+    assert second.labeled_labels.tolist() == list(session.labels.values())[:4]
+    assert second.round == 2
+    session.train()
+    assert session.current not in session.labels
+    third, closed = views[2], {a.id for a in session.answers}
+    assert set(third.ids.tolist()) == set(range(40)) - closed
+    saved = session.saved_student()
+    assert (saved.ce_weight, saved.kd_temperature) == (0.25, 2.0)
+    torch.testing.assert_close(
+        third.probabilities, saved.predict(session.task.train.images)[third.ids], atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(third.teacher_probabilities, teacher[third.ids])
+
+
+def test_a_rejected_image_is_not_trained_on_and_a_cancelled_training_leaves_the_last_student(photos, monkeypatch):
+    trained, real = [], labeling.fit
+    monkeypatch.setattr(labeling, "fit", lambda *a, **o: trained.append(a[2:5]) or real(*a, **o))
+    session = open_session(photos)
+    answer = [session.reject, session.skip, *[lambda: session.answer(truth(session, session.current))] * 3]
+    for give in answer:
+        give()
+    session.train()
+    labeled, labels, unlabeled = (part.tolist() for part in trained[0])
+    assert dict(zip(labeled, labels, strict=True)) == session.labels
+    put_away = next(a.id for a in session.answers if a.answer == "reject")
+    assert set(unlabeled) == set(range(40)) - set(labeled) - {put_away}  # the skipped one among them
+    before = session.saved_student()
+    with pytest.raises(Cancelled):
+        session.train(cancel=lambda: True)
+    assert session.saved_student() is before
+
+
+def test_labels_that_the_folder_knows_are_used_and_not_asked_for(photos, tmp_path):
+    table = tmp_path / "known.csv"
+    rows = [f"{i:02}.png,{NAMES[i % 2] if i < 35 else ''}\n" for i in range(40)]
+    table.write_text("path,label\n" + "".join(rows), "utf-8")
+    task = FolderTask(photos, NAMES, labels=table, test_share=0)
+    session = LabelSession(task, tmp_path / "session", batch=4, config=FAST)
+    assert session.progress == (35, 0, 0, 5, 0)
+    asked = []
+    while (current := session.current) is not None:
+        asked.append(session.path(current).stem)
+        session.answer(truth(session, current))
+    assert sorted(asked) == ["35", "36", "37", "38", "39"]
+    assert session.labels == {i: int(path.stem) % 2 for i, path in enumerate(task.files)}
 
 
 def test_the_terminal_labels_undoes_and_exports(photos, tmp_path):

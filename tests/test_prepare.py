@@ -10,12 +10,19 @@ from safetensors.torch import load_file, save_file
 from activekd_lab.backbones import build_backbone
 from activekd_lab.checkpoint import SavedStudent, load_student
 from activekd_lab.config import RunConfig
-from activekd_lab.data import load_task
+from activekd_lab.data import Split, load_task
 from activekd_lab.data.cache import clear_cache
 from activekd_lab.data.task import register_task
-from activekd_lab.errors import Cancelled, ModelFilesError, RunFolderError
+from activekd_lab.errors import Cancelled, DataError, ModelFilesError, RunFolderError
 from activekd_lab.loop import ActiveRun
-from activekd_lab.prepare import backbone_features, frozen_backbone, load_run_teacher, prepare, resolve_backbone
+from activekd_lab.prepare import (
+    _check_labels,
+    backbone_features,
+    frozen_backbone,
+    load_run_teacher,
+    prepare,
+    resolve_backbone,
+)
 from activekd_lab.student import DualHeadStudent
 from activekd_lab.teacher import BUNDLED
 
@@ -108,6 +115,17 @@ def test_a_task_that_is_registered_again_replaces_the_first(tiny, monkeypatch):
         assert prepare(config).task.name == name
 
 
+def test_features_are_kept_apart_by_the_size_of_the_images_and_by_the_split(split, tiny):
+    other = load_task("shapes", **tiny["task_options"], seed=1).train
+    assert len(other) == len(split)
+    for images in (split, other):
+        for size in (16, 24):
+            config = RunConfig(image_size=size)
+            with torch.no_grad():
+                expected = frozen_backbone(config, CPU).stages(images.images[:4].float() / 255, size)
+            torch.testing.assert_close(backbone_features(config, images, CPU)[:4], expected, atol=1e-4, rtol=1e-4)
+
+
 def test_features_after_a_training_that_was_interrupted_are_those_before(split, tiny, own_cache):
     config = resolve_backbone(RunConfig(**tiny))
     expected = backbone_features(config, split, CPU).clone()
@@ -167,3 +185,81 @@ def test_a_student_of_other_settings_looks_at_the_images(prepared, settings):
     with torch.no_grad():
         torch.testing.assert_close(train.kd_logits, student(prepared.task.train.images).kd_logits)
     assert len(test.ce_logits) == 20
+
+
+def test_a_student_whose_backbone_trains_looks_at_the_images_though_its_weights_are_known(prepared):
+    student = DualHeadStudent(num_classes=4, generator=torch.Generator()).eval()
+    train, _ = prepared.predict(student)
+    with torch.no_grad():
+        torch.testing.assert_close(train.ce_logits[:8], student(prepared.task.train.images[:8]).ce_logits)
+
+
+def test_both_splits_are_predicted_from_their_own_features(prepared, tiny):
+    student = prepared.new_student(RunConfig(**tiny), torch.Generator()).eval()
+    for split, output in zip((prepared.task.train, prepared.task.test), prepared.predict(student), strict=True):
+        assert len(output.ce_logits) == len(split)
+        with torch.no_grad():
+            torch.testing.assert_close(output.ce_logits, student(split.images).ce_logits, atol=1e-4, rtol=1e-4)
+
+
+def test_the_teacher_is_measured_on_the_test_split_with_the_templates_of_the_run(tiny):
+    config = resolve_backbone(RunConfig(**tiny, templates=("an ugly picture of the {}",)))
+    parts = prepare(config)
+    head = parts.teacher.zero_shot(parts.task, config.templates)
+    torch.testing.assert_close(parts.teacher_probabilities, head.probabilities(parts.teacher.encode(parts.task.train)))
+    right = head.logits(parts.teacher.encode(parts.task.test)).argmax(1) == parts.task.test.labels
+    assert parts.teacher_accuracy == pytest.approx(float(right.float().mean()))
+
+
+def test_tasks_of_other_options_are_other_tasks(tiny):
+    sizes = []
+    for pool_size in (80, 60):
+        options = tiny["task_options"] | {"pool_size": pool_size}
+        sizes.append(len(prepare(resolve_backbone(RunConfig(**tiny | {"task_options": options}))).task.train))
+    assert sizes == [80, 60]
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_crops_are_mirrored_only_where_a_mirrored_image_keeps_its_class(tiny, flip):
+    task = replace(load_task("shapes", **tiny["task_options"]), horizontal_flip=flip)
+    settings = tiny | {"backbone": "small_cnn", "image_size": 16}
+    assert prepare(resolve_backbone(RunConfig(**settings)), task=task).inputs.flip is flip
+    cached = prepare(resolve_backbone(RunConfig(**settings, teacher_views=1)), task=task).inputs
+    assert cached.views.flip is flip
+
+
+@pytest.mark.parametrize(("method", "single"), [("dho", False), ("single_head", True), ("ce", True), ("kd", True)])
+def test_a_student_has_the_heads_of_its_method_and_the_projection_of_its_run(prepared, tiny, method, single):
+    student = prepared.new_student(RunConfig(**tiny, method=method, projection_dim=24), torch.Generator())
+    assert (student.kd_head is student.ce_head) is single
+    assert student.ce_head.in_features == 24
+
+
+def test_a_tower_that_starts_from_a_file_speaks_no_known_language(tiny):
+    config = RunConfig(**tiny | {"backbone": "open_clip/bundled", "freeze_backbone": False})
+    parts = prepare(config)
+    assert parts._language_start(config) is parts.zero_shot
+    for change in ({"backbone_weights": "mine.safetensors"}, {"pretrained": False}, {"method": "kd"}):
+        assert parts._language_start(config.with_(**change)) is None
+
+
+def test_a_pool_without_all_its_labels_or_without_a_test_split_is_no_run(tiny):
+    task = load_task("shapes", **tiny["task_options"])
+    labels = task.train.labels.clone()
+    labels[[3, 9]] = -1
+    unlabelled = replace(task, train=Split("train", task.train.images, labels))
+    untested = replace(task, test=Split("test", task.test.images[:0], task.test.labels[:0]))
+    empty = replace(task, train=Split("train", task.train.images[:0], labels[:0]))
+    for wrong, said in (
+        (unlabelled, "has 2 unlabelled images and 20 test images; label them first"),
+        (untested, "has 0 unlabelled images and 0 test images"),
+        (empty, "has no pool to choose from"),
+    ):
+        with pytest.raises(DataError, match=said):
+            _check_labels(wrong)
+    _check_labels(task)
+    given = prepare(resolve_backbone(RunConfig(**tiny)), task=untested)  # a task given by hand may lack both
+    train, test = given.predict(given.new_student(RunConfig(**tiny), torch.Generator()))
+    assert (len(train.ce_logits), len(test.ce_logits)) == (80, 0)
+    other = DualHeadStudent("small_cnn", 4, image_size=16, generator=torch.Generator())
+    assert [len(output.ce_logits) for output in given.predict(other)] == [80, 0]

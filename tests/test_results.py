@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from activekd_lab.errors import RunFolderError
-from activekd_lab.results import Label, RoundRecord, RunFolder, RunResult, load_run
+from activekd_lab.results import Label, RoundRecord, RunFolder, RunResult, find_runs, load_run, prediction_path
 
 RECORD = RoundRecord(
     round=0, labels=2, accuracy=0.5, ce_accuracy=0.4, kd_accuracy=0.3, class_accuracy=(0.5, 0.5), classes_covered=2,
     covering_radius=0.9, mean_distance=0.4, picks=(3, 1), pick_radii=(0.9, 0.8, 0.7), loss=1.25, seconds={"train": 0.5},
 )  # fmt: skip
-HEADER = {"teacher_accuracy": 0.4, "class_names": ["a", "b"], "provenance": {}}
+HEADER = {"teacher_accuracy": 0.4, "class_names": ["a", "b"], "provenance": {"device": "cpu"}}
 
 
 @pytest.fixture
@@ -28,6 +28,31 @@ def test_a_record_survives_json_without_its_wall_times():
     assert RoundRecord.from_json(RECORD.to_json()) == replace(RECORD, seconds={})
 
 
+@pytest.mark.parametrize(
+    "change",
+    [lambda d: d.pop("loss"), lambda d: d.update(extra=1), lambda d: d.update(seconds={}), lambda d: d.clear()],
+)
+def test_a_line_of_other_fields_is_no_record(change):
+    fields = json.loads(RECORD.to_json())
+    change(fields)
+    for line in (json.dumps(fields), "[]", "3"):
+        with pytest.raises(ValueError, match="not a round record"):
+            RoundRecord.from_json(line)
+
+
+def test_a_result_sums_up_its_rounds_and_tells_training_from_validation_labels():
+    records = tuple(replace(RECORD, round=i, accuracy=a) for i, a in enumerate((0.2, 0.9, 0.4)))
+    sources = ((7, 0, "initial"), (2, 0, "validation"), (5, 1, "selector"), (1, 2, "selector"))
+    labels = tuple(Label(i, 0, r, source) for i, r, source in sources)
+    kept = {0: np.full((4, 2), 0.5, np.float16)}
+    result = RunResult({}, records, labels, 0.4, ("a", "b"), _kept=kept)
+    assert (result.final_accuracy, result.mean_accuracy) == (0.4, pytest.approx(0.5))
+    assert [result.labeled_ids(r) for r in range(3)] == [[7], [7, 5], [7, 5, 1]]
+    assert result.keeps_predictions
+    assert result.probabilities(0).dtype == np.float32
+    assert not replace(result, _kept={}).keeps_predictions
+
+
 def test_what_was_written_is_read_back(folder):
     assert folder.records()[0] == RECORD
     assert [label.id for label in folder.labels()] == [5, 6, 3]
@@ -35,6 +60,8 @@ def test_what_was_written_is_read_back(folder):
     assert result.labeled_ids(0) == [5, 6]
     assert result.labeled_ids(1) == [5, 6, 3]
     assert result.teacher_accuracy == 0.4
+    assert result.provenance == {"device": "cpu"}
+    assert not result.keeps_predictions
 
 
 def test_the_same_configuration_reopens_and_another_is_refused(folder):
@@ -42,6 +69,27 @@ def test_the_same_configuration_reopens_and_another_is_refused(folder):
     before = (folder.path / "config.json").read_bytes()
     with pytest.raises(RunFolderError, match=r"another configuration \(seed=0 there, 1 here\)"):
         RunFolder(folder.path, {"task": "t", "seed": 1}, HEADER)
+    assert (folder.path / "config.json").read_bytes() == before
+
+
+def test_a_folder_of_other_images_is_refused_where_both_know_theirs(tmp_path):
+    known = [RunFolder(tmp_path / name, {}, HEADER | more) for name, more in
+             (("new", {"task_fingerprint": "a"}), ("old", {}))]  # fmt: skip
+    for made in known:
+        for fingerprint in ({}, {"task_fingerprint": "a"}):
+            RunFolder(made.path, {}, HEADER | fingerprint)
+    with pytest.raises(RunFolderError, match="was begun on other images, labels or class names"):
+        RunFolder(known[0].path, {}, HEADER | {"task_fingerprint": "b"})
+
+
+def test_a_setting_that_only_the_stored_configuration_has_is_a_difference(folder):
+    with pytest.raises(RunFolderError, match=r"another configuration \(seed=0 there, None here\)"):
+        RunFolder(folder.path, {"task": "t"}, HEADER)
+
+
+def test_a_folder_that_another_process_began_meanwhile_is_left_as_it_is(folder):
+    before = (folder.path / "config.json").read_bytes()
+    folder._start({"task": "other"}, HEADER)
     assert (folder.path / "config.json").read_bytes() == before
 
 
@@ -77,6 +125,63 @@ def test_a_kill_before_the_first_file_is_whole_leaves_a_folder_to_start_in(tmp_p
         RunFolder(tmp_path, {}, HEADER)
     monkeypatch.undo()
     RunFolder(tmp_path, {}, HEADER)
+
+
+def test_a_kill_while_a_file_is_written_leaves_the_old_one(folder, monkeypatch):
+    folder.write_predictions(0, np.full((4, 2), 0.5))
+    before = {path: path.read_bytes() for path in folder.path.rglob("*.*") if path.is_file()}
+    for name in ("results.os.fsync", "results.os.replace"):
+        monkeypatch.setattr(f"activekd_lab.{name}", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            folder.append(replace(RECORD, round=2))
+        with pytest.raises(SystemExit):
+            folder.write_labels([])
+        monkeypatch.undo()
+    monkeypatch.setattr("activekd_lab.results.os.replace", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        folder.write_predictions(0, np.zeros((4, 2)))
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_labels_are_those_that_the_finished_rounds_started_from_and_bought(tmp_path):
+    folder = RunFolder(tmp_path / "run", {}, HEADER)
+    start = [Label(5, 0, 0, "initial"), Label(6, 1, 0, "validation")]
+    bought = [Label(3, 1, 1, "selector"), Label(1, 0, 1, "selector")]
+    folder.write_labels([*start, *bought, Label(8, 0, 2, "selector")])
+    assert folder.labels_of([RECORD]) == [*start, *bought]
+    last = replace(RECORD, round=1, labels=4, picks=(8,))
+    assert [label.id for label in folder.labels_of([RECORD, last])] == [5, 6, 3, 1, 8]
+    for wrong in ([*start, *bought[::-1]], [start[0], *bought], [*start, bought[0]], bought):
+        folder.write_labels(wrong)
+        with pytest.raises(RunFolderError, match="does not hold the 4 labels that rounds.jsonl says were bought"):
+            folder.labels_of([RECORD])
+
+
+def test_rounds_out_of_order_are_refused(folder):
+    path = folder.path / "rounds.jsonl"
+    first, second = path.read_text().splitlines(keepends=True)
+    for text, number in (
+        (second + first, 1),
+        (first + first, 2),
+        (first + second.replace('"round": 1', '"round": 2'), 2),
+    ):
+        path.write_text(text)
+        with pytest.raises(RunFolderError, match=rf"Line {number} of .*rounds\.jsonl is damaged"):
+            folder.records()
+
+
+def test_runs_are_found_below_folders_in_order_and_a_place_without_any_is_refused(folder, tmp_path):
+    for name in ("z", "b/c", "a/deep/er"):
+        RunFolder(tmp_path / "more" / name, {}, HEADER)
+    RunFolder(folder.path / "predictions", {}, HEADER)  # a run holds no other run
+    more = tmp_path / "more"
+    expected = [more / "a/deep/er", more / "b/c", more / "z", folder.path]
+    assert find_runs([folder.path, tmp_path, more / "z"]) == sorted(expected)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunFolderError, match="empty is no run folder and holds none"):
+        find_runs([more, tmp_path / "empty"])
+    with pytest.raises(RunFolderError, match=r"is not a run folder: it has no config\.json"):
+        load_run(more)
 
 
 @pytest.mark.parametrize("cut", [1, 40, 200])
@@ -139,9 +244,20 @@ def test_a_newer_format_is_refused(folder):
         load_run(folder.path)
 
 
-def test_damaged_labels_are_refused(folder):
-    (folder.path / "labels.csv").write_text("id,label,round,source\n5,0,0,nobody\n")
-    with pytest.raises(RunFolderError, match="nobody"):
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 0, "config": {}, "teacher_accuracy": 0, "class_names": []}',
+                                  '{"format": 1, "config": {}, "class_names": []}'])  # fmt: skip
+def test_a_header_of_something_else_is_refused(folder, text):
+    (folder.path / "config.json").write_text(text)
+    with pytest.raises(RunFolderError, match=r"is no run of this format \(1\)"):
+        load_run(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("row", "what"), [("5,0,0,nobody", "nobody"), ("five,0,0,initial", "five"), ("5,0", "damaged")]
+)
+def test_damaged_labels_are_refused(folder, row, what):
+    (folder.path / "labels.csv").write_text(f"id,label,round,source\n{row}\n")
+    with pytest.raises(RunFolderError, match=what):
         folder.labels()
 
 
@@ -154,10 +270,15 @@ def test_a_folder_below_a_file_cannot_be_written(tmp_path):
 def test_predictions_and_frame(folder):
     folder.write_predictions(0, np.full((4, 2), 0.5, dtype=np.float32))
     result = load_run(folder.path)
+    assert result.keeps_predictions
     assert result.probabilities(0).shape == (4, 2)
+    assert result.probabilities(0).dtype == np.float32
+    assert np.load(prediction_path(folder.path, 0)).dtype == np.float16
+    assert [path.name for path in (folder.path / "predictions").iterdir()] == ["round_000.npy"]
     with pytest.raises(RunFolderError, match="save_predictions=True"):
         result.probabilities(1)
     frame = replace(result, config={"task": "t", "selector": "s", "method": "dho", "seed": 0}).frame()
     assert list(frame["labels"]) == [2, 4]
     assert frame["seconds_train"].tolist() == [0.5, 0.5]
+    assert not {"picks", "pick_radii", "class_accuracy", "seconds"} & set(frame.columns)
     assert isinstance(result, RunResult)

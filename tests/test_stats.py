@@ -67,6 +67,7 @@ def test_the_interval_of_a_mean_is_students():
     assert (found.low, found.high) == pytest.approx(expected)
     assert math.isnan(mean_interval([0.5]).low)
     assert mean_sd([0.5]) == (0.5, 0)
+    assert mean_sd([0.4, 0.6, 0.5]) == pytest.approx((0.5, 0.1))
 
 
 def test_the_bootstrap_interval_covers_and_is_silent_on_few_values():
@@ -77,10 +78,22 @@ def test_the_bootstrap_interval_covers_and_is_silent_on_few_values():
     assert math.isnan(bootstrap_interval([1.0, 2.0, 3.0, 4.0]).low)
 
 
+def test_the_quantiles_of_five_values_are_hesterbergs():
+    """Φ(−√(5/4) · 2.776) = 0.00095 in place of 0.025."""
+    values = np.random.default_rng(4).normal(size=5)
+    drawn = np.random.default_rng(0).integers(0, 5, (5000, 5))
+    expected = np.quantile(values[drawn].mean(1), [0.00095, 0.99905])
+    assert bootstrap_interval(values)[1:3] == pytest.approx(expected, abs=0.01)
+
+
 def test_the_bootstrap_interval_of_many_values_is_scipys():
     values = np.random.default_rng(1).exponential(size=400)
     low, high = scipy_stats.bootstrap((values,), np.mean, method="percentile", n_resamples=5000).confidence_interval
     assert bootstrap_interval(values)[1:3] == pytest.approx((low, high), abs=0.01)
+    half = scipy_stats.norm.ppf(0.75) * values.std() / 20  # half of the means lie this near
+    narrow = bootstrap_interval(values, level=0.5)
+    assert (narrow.low, narrow.high) == pytest.approx((narrow.mean - half, narrow.mean + half), abs=0.01)
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1) != bootstrap_interval(values)
 
 
 def test_paired_p_values_are_scipys():
@@ -90,7 +103,9 @@ def test_paired_p_values_are_scipys():
     assert found.difference == pytest.approx(np.mean(a - b))
     assert found.p_t == pytest.approx(scipy_stats.ttest_rel(a, b).pvalue)
     assert found.p_wilcoxon == pytest.approx(scipy_stats.wilcoxon(a, b).pvalue)
-    assert found.low < found.difference < found.high
+    assert (found.low, found.high) == bootstrap_interval(a - b)[1:3]
+    other = paired(a, b, level=0.5, seed=3)
+    assert (other.low, other.high) == bootstrap_interval(a - b, level=0.5, seed=3)[1:3]
 
 
 def test_five_pairs_cannot_reach_five_percent_by_wilcoxon():
@@ -101,6 +116,7 @@ def test_five_pairs_cannot_reach_five_percent_by_wilcoxon():
 
 def test_equal_scores_differ_by_nothing_and_one_pair_proves_nothing():
     assert paired([0.5] * 6, [0.5] * 6)[:5] == (0, 0, 0, 1, 1)
+    assert paired([0.5, 0.6, 0.7], [0.4, 0.5, 0.6]).p_t == 0  # always the same difference
     assert math.isnan(paired([0.5], [0.4]).p_t)
     with pytest.raises(SettingError, match="must hold pairs, but got 2 and 3 scores"):
         paired([1, 2], [1, 2, 3])
@@ -127,6 +143,24 @@ def test_mean_ranks_and_critical_difference_of_demsars_example():
     # the paper's χ² of 9.28 is without the correction for ties, which makes p smaller
     assert 0.01 < found.p_value < scipy_stats.chi2.sf(9.28, 3)
     assert found.cliques == ((0, 3),)  # 3.143 − 1.964 < 1.25
+    assert mean_ranks(NAMES, DEMSAR, alpha=0.1).critical == pytest.approx(1.12, abs=0.005)
+
+
+def test_friedmans_test_is_for_three_or_more_and_finds_nothing_where_all_tie():
+    assert math.isnan(mean_ranks(["a", "b"], DEMSAR[:, :2]).p_value)
+    assert mean_ranks(["a", "b", "c"], np.ones((4, 3))).p_value == 1
+    assert mean_ranks(["a", "b", "c"], DEMSAR[:, :3]).p_value == pytest.approx(
+        scipy_stats.friedmanchisquare(*DEMSAR[:, :3].T).pvalue
+    )
+
+
+@pytest.mark.parametrize("share", [0, 1, 1.2, -0.1])
+def test_levels_lie_between_zero_and_one(share):
+    for function in (mean_interval, bootstrap_interval):
+        with pytest.raises(SettingError, match=f"level must lie between 0 and 1, but got {share}"):
+            function([0.1, 0.2, 0.3, 0.4, 0.5], level=share)
+    with pytest.raises(SettingError, match="alpha must lie between 0 and 1"):
+        mean_ranks(NAMES, DEMSAR, alpha=share)
 
 
 @pytest.mark.parametrize("competitors", [2, 3, 5, 10])
@@ -139,6 +173,7 @@ def test_critical_values_are_those_of_demsars_table_5(competitors):
 def test_cliques_are_maximal_groups_only():
     assert cliques([1.0, 1.5, 2.4, 4.0], 1.0) == ((0, 1), (1, 2))
     assert cliques([1.0, 3.0], 1.0) == ()
+    assert cliques([1.0, 2.0], 1.0) == ((0, 1),)
 
 
 @pytest.mark.parametrize("table", [[[1, 2]], [[1], [2]], [[1, math.nan], [1, 2]]])

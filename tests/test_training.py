@@ -9,12 +9,15 @@ import torch
 from safetensors.torch import load_file
 
 from activekd_lab.config import RunConfig
-from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
+from activekd_lab.data import Split
+from activekd_lab.errors import Cancelled, MissingExtraError, NonFiniteError, SettingError
 from activekd_lab.loop import iterate
+from activekd_lab.losses import dho_loss
 from activekd_lab.results import load_run
 from activekd_lab.student import DualHeadStudent
-from activekd_lab.training import FrozenInputs, TrainingPlan, _Cycle, fit, predict_features, step
-from activekd_lab.training_options import WeightAverage, check_share
+from activekd_lab.teacher import ZeroShotHead
+from activekd_lab.training import FrozenInputs, TrainingPlan, ViewInputs, _Cycle, fit, predict, predict_features, step
+from activekd_lab.training_options import WeightAverage, check_share, make_accelerator, own_share
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ PLAN = TrainingPlan(steps=30, batch_labeled=8, batch_unlabeled=8)
 
 
 def train(inputs, labels, plan=PLAN, **options):
-    model = student()
+    model = student().eval()  # as `predict` left it
     options = {"generator": torch.Generator().manual_seed(2)} | options
     history = fit(model, inputs, torch.arange(10), labels[:10], torch.arange(10, 60), plan, **options)
     return model, history
@@ -66,8 +69,88 @@ def test_a_step_is_one_forward_over_both_batches(problem):
             calls.append(len(x))
             return super().forward(student, x)
 
-    step(student(), Counting(*vars(inputs).values()), torch.arange(16), labels[:8], PLAN, torch.Generator())
+    counting = Counting(*vars(inputs).values())
+    step(student(), counting, torch.arange(16), labels[:8], PLAN, torch.Generator())
     assert calls == [16]
+    train(counting, labels, replace(PLAN, steps=2, distill=False))
+    assert calls == [16, 8, 8]  # without a teacher there is no unlabelled batch
+
+
+def test_a_step_is_the_loss_of_its_plan_with_each_row_beside_its_own_teacher(problem, g):
+    features, labels = problem[0].features, problem[1]
+    inputs = FrozenInputs(features, torch.randn(60, 2, generator=g))
+    plan, ids = replace(PLAN, temperature=3.0, ce_share=0.2), torch.randperm(60, generator=g)[:20]
+    loss = step(student(), inputs, ids, labels[ids[:8]], plan, g)
+    output, teacher = student().heads(features[ids]), inputs.teacher_logits[ids]
+    expected = dho_loss(
+        output[:8], labels[ids[:8]], teacher[:8], output[8:], teacher[8:], temperature=3.0, ce_share=0.2
+    )
+    torch.testing.assert_close(torch.stack(loss), torch.stack(expected))
+
+
+def test_the_first_steps_equal_adamw_written_out(problem, g):
+    """Four steps by hand: batches of labelled and of unlabelled ids, warm-up to the peak over two, then decay."""
+    features, labels = problem[0].features, problem[1]
+    inputs = FrozenInputs(features, torch.randn(60, 2, generator=g))
+    plan = TrainingPlan(4, 8, 16, learning_rate=0.05, weight_decay=0.3, warmup=0.5, temperature=3.0, ce_share=0.2)
+    model, history = train(inputs, labels, plan)
+    hand, draws = student().train(), torch.Generator().manual_seed(2)
+    known, unknown = _Cycle(torch.arange(10), 8, draws), _Cycle(torch.arange(10, 60), 16, draws)
+    optimizer = torch.optim.AdamW([p for p in hand.parameters() if p.requires_grad], weight_decay=0.3)
+    rates = [0.025, 0.05, 0.05, 0.025]
+    for rate in rates:
+        optimizer.param_groups[0]["lr"] = rate
+        ids = torch.cat([known.next(), unknown.next()])
+        loss = step(hand, inputs, ids, labels[ids[:8]], plan, draws)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+    assert history.learning_rate == pytest.approx(rates)
+    torch.testing.assert_close(weights(model), weights(hand))
+
+
+def test_views_are_cut_at_the_size_of_the_student_and_mirrored_only_on_request():
+    """Every image is dark on its left and bright on its right; the teacher is asked about the very crops."""
+    ramp = torch.linspace(0, 255, 40).to(torch.uint8).expand(12, 3, 40, 40)
+    split, seen = Split("train", ramp, torch.zeros(12, dtype=torch.int64)), []
+
+    class Teacher:
+        def encode_views(self, views):
+            seen.append(views)
+            return views.mean((2, 3))
+
+    head = ZeroShotHead(torch.eye(3), 2.0)
+    for flip in (True, False):
+        inputs = ViewInputs(split, Teacher(), head, torch.device("cpu"), 24, flip)
+        views, logits = inputs.batch(torch.arange(12), torch.Generator().manual_seed(0))
+        assert views.shape == (12, 3, 24, 24)
+        assert seen[-1] is views
+        torch.testing.assert_close(logits, head.logits(views.mean((2, 3))))
+        rises = views[:, 0, 12, -1] > views[:, 0, 12, 0]
+        assert bool(rises.all()) is not flip
+
+
+def test_outputs_of_a_split_are_those_of_an_evaluated_student_in_order():
+    images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    split, seen = Split("test", images, torch.zeros(7, dtype=torch.int64)), []
+    for single in (False, True):
+        model = DualHeadStudent("small_cnn", 3, image_size=16, single_head=single).train()
+        output = predict(model, split, batch=3, progress=lambda done, total: seen.append((done, total)))
+        assert not model.training
+        with torch.no_grad():
+            expected = model(images)
+        torch.testing.assert_close(output.kd_logits, expected.kd_logits)
+        torch.testing.assert_close(output.probabilities(kd_temperature=3.0), expected.probabilities(kd_temperature=3.0))
+        assert (output.kd_logits is output.ce_logits) is single
+    assert seen == [(3, 7), (6, 7), (7, 7)] * 2
+
+
+def test_cached_features_are_predicted_by_an_evaluated_student(problem):
+    model = student().train()
+    first = predict_features(model, problem[0].features)
+    again = predict_features(model, problem[0].features[:5])  # no batch statistics: a row does not see its neighbours
+    torch.testing.assert_close(again.ce_logits, first.ce_logits[:5])
+    assert not model.training
 
 
 def test_a_used_up_pool_still_trains(problem):
@@ -81,7 +164,9 @@ def test_a_used_up_pool_still_trains(problem):
 def test_non_finite_loss_names_the_step(problem):
     inputs, labels = problem
     broken = FrozenInputs(inputs.features, inputs.teacher_logits * float("nan"))
-    with pytest.raises(NonFiniteError, match=r"became nan at step 0 .*learning rate.*ids"):
+    with pytest.raises(
+        NonFiniteError, match=r"became nan at step 0 \(seen at step 29, learning rate 0\.00033, last ids \["
+    ):
         train(broken, labels)
 
 
@@ -96,6 +181,7 @@ def test_cycle_shows_every_id_once_before_any_twice(g):
     cycle = _Cycle(torch.arange(10), 4, g)
     seen = torch.cat([cycle.next() for _ in range(5)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert len({tuple(part.tolist()) for part in (seen[:10], seen[10:], torch.arange(10))}) == 3  # in a new order
 
 
 def weights(model):
@@ -186,6 +272,12 @@ def test_deterministic_mode_ends_with_the_training(problem):
     train(inputs, labels, plan, on_loss=lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()))
     assert seen == [True, True]
     assert not torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        train(inputs, labels, plan)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
@@ -266,6 +358,21 @@ class Three:
 
     def reduce(self, gradients, how):
         return gradients
+
+
+def test_several_processes_without_accelerate_are_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    assert make_accelerator() is None
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(MissingExtraError, match=r'accelerate.*pip install "activekd_lab\[multi-gpu\]"'):
+        make_accelerator()
+
+
+def test_a_process_takes_its_own_share_of_a_batch():
+    second = Three()
+    second.process_index = 1
+    assert own_share(torch.arange(9), second).tolist() == [1, 4, 7]
+    assert own_share(torch.arange(9), None).tolist() == list(range(9))
 
 
 def test_processes_that_cannot_share_a_batch_are_told():

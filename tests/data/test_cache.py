@@ -44,11 +44,42 @@ def test_rows_are_computed_in_chunks_once():
     assert not partial_path(rows_path("kind", KEY)).exists()
 
 
-def test_another_key_is_another_file():
+@pytest.mark.parametrize("name", [*KEY, "more"])
+def test_another_key_is_another_file(name):
     asked = []
-    rows(asked)
-    rows(asked, key=KEY | {"weights": "v"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for key in (KEY, KEY | {name: "v"}, dict(reversed(KEY.items()))):  # the order of its parts is no part of it
+            rows(asked, key=key)
     assert len(asked) == 6
+
+
+def test_rows_of_another_number_are_made_again():
+    rows([])
+    with pytest.warns(UserWarning, match="belongs to other weights or images"):
+        assert rows([], count=7).flatten().tolist() == [i**2 for i in range(7)]
+    clear_cache()
+    interrupted()
+    asked = []
+    with pytest.warns(UserWarning, match="is damaged; starting it again"):
+        assert rows(asked, count=9).flatten().tolist() == [i**2 for i in range(9)]
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.float16, torch.bfloat16, torch.float32])
+def test_rows_keep_their_type_and_need_not_lie_in_order(dtype):
+    made = torch.arange(20).view(2, 10).T.to(dtype)  # not contiguous
+    for _ in range(2):
+        found = cached_rows("kind", KEY | {"type": str(dtype)}, 10, lambda ids: made[ids.start : ids.stop], chunk=10)
+        assert found.dtype == dtype
+        assert torch.equal(found, made)
+
+
+def test_no_rows_at_all_are_cached_too():
+    asked = []
+    for _ in range(2):
+        assert rows(asked, count=0).shape == (0, 1)
+    assert asked == [range(0, 0)]
 
 
 def test_an_interrupted_computation_continues_with_the_missing_chunks():
@@ -193,6 +224,8 @@ def test_listing_and_clearing(own_cache):
         clear_cache("kin")
     assert clear_cache("kind") == (1, small.size)
     assert [entry.kind for entry in list_cache()] == ["other"]
+    assert (large.finished, small.finished) == (True, True)
+    assert sorted(path.name for path in (own_cache / "kind").iterdir()) == ["notes.txt"]  # no lock is left
     assert (own_cache / "kind" / "notes.txt").exists()
 
 

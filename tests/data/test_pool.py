@@ -33,9 +33,28 @@ def test_a_bad_purchase_buys_nothing(split, ids, message):
     assert len(pool.ledger) == 1
 
 
+@pytest.mark.parametrize(("ids", "message"), [([9], "must lie in 0 … 8"), ([-1], "must lie in"), ([1, 1], "repeated")])
+def test_labels_of_an_earlier_session_must_fit_the_split(split, ids, message):
+    earlier = [Label(i, 0, 0, "initial") for i in ids]
+    with pytest.raises(PoolError, match=message):
+        Pool(split, earlier)
+    with pytest.raises(PoolError, match=message):
+        Pool(split).buy(ids, round_index=0, source="initial")
+
+
+def test_a_pool_keeps_a_ledger_of_its_own(split):
+    earlier = [Label(4, 1, 0, "initial"), Label(0, 0, 0, "validation")]
+    pool = Pool(split, earlier)
+    pool.buy([2], round_index=1, source="selector")
+    assert len(earlier) == 2
+    assert (pool.labeled_ids.tolist(), [part.tolist() for part in pool.validation]) == ([4, 2], [[0], [0]])
+    assert pool.unlabeled_ids.tolist() == [1, 3, 5, 6, 7, 8]
+
+
 def test_initial_ids_are_balanced_seeded_and_refuse_too_few(split, g):
     ids = initial_ids(split, 3, 2, g)
     assert torch.bincount(split.labels[ids]).tolist() == [2, 2, 2]
     assert torch.equal(ids, initial_ids(split, 3, 2, torch.Generator().manual_seed(0)))
+    assert len({tuple(initial_ids(split, 3, 2, g).sort().values.tolist()) for _ in range(10)}) > 1
     with pytest.raises(PoolError, match="initial_per_class=4 needs that many images of each class, but class 0 has 3"):
         initial_ids(split, 3, 4, g)

@@ -8,7 +8,7 @@ import torch
 
 from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
 from activekd_lab.selectors import select
-from activekd_lab.selectors.badge import _Seeding
+from activekd_lab.selectors.badge import _Seeding, measured
 from activekd_lab.selectors.conformance import make_view
 from activekd_lab.selectors.gradients import Gradients, squared_distances, squared_lengths
 
@@ -105,7 +105,30 @@ def test_bounds_never_fall_below_the_truth():
         state.add(chosen[-1])
         truth = (torch.cdist(full, full[chosen]) ** 2).amin(1).numpy()
         assert (state.upper >= truth - 1e-3 * (1 + truth)).all()
+        exact = state.met >= len(chosen)  # those whose bound is said to rest on every pick
+        np.testing.assert_allclose(state.upper[exact], truth[exact], rtol=1e-3, atol=1e-3)
+        if step % 10 == 9:  # both ways to make bounds that rest on different numbers of picks exact
+            state._refresh(np.arange(300)) if step % 20 == 9 else state._renew()
+            np.testing.assert_allclose(state.upper, truth, rtol=1e-3, atol=1e-3)
     assert len(set(chosen)) == 60
+
+
+def test_pieces_hold_every_gradient_once_and_in_order(monkeypatch):
+    monkeypatch.setattr("activekd_lab.selectors.gradients.PIECE_ROWS", 7)
+    view = make_view(30)
+    gradients = Gradients(view.probabilities, view.features)
+    expected = squared_lengths(gradients.take(torch.arange(30)))
+    np.testing.assert_array_equal(measured(gradients, squared_lengths), expected.numpy())
+
+
+@pytest.mark.parametrize("protocol", ["paper", "released"])
+def test_images_that_are_alike_are_drawn_evenly(protocol):
+    """Equally long gradients at first, and later those that all lie on a pick."""
+    view = make_view(6)
+    view = replace(view, probabilities=view.probabilities[:1].expand(6, -1), features=view.features[:1].expand(6, -1))
+    answers = torch.stack([select("badge", view, 6, generator=g(seed), protocol=protocol) for seed in range(60)])
+    for picks in answers.T[:2]:
+        assert set(picks.tolist()) == set(view.ids.tolist())
 
 
 def test_refusals_progress_and_cancel():
@@ -117,5 +140,8 @@ def test_refusals_progress_and_cancel():
     seen = []
     select("badge", view, 4, generator=g(), progress=lambda done, of: seen.append((done, of)))
     assert seen == [(2, 4), (3, 4), (4, 4)]
-    with pytest.raises(NonFiniteError, match="too long for float32"):
-        select("badge", replace(view, features=1e25 * view.features), 2, generator=g())
+    features = view.features.clone()
+    features[[7, 31]] *= 1e25
+    named = rf"too long for float32 at ids \[{int(view.ids[7])}, {int(view.ids[31])}\]"
+    with pytest.raises(NonFiniteError, match=named):
+        select("badge", replace(view, features=features), 2, generator=g())

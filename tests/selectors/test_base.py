@@ -1,6 +1,7 @@
 """The front door: names, options, budgets, answers, plug-ins."""
 
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from activekd_lab.errors import NonFiniteError, PoolError, SettingError, UnknownNameError
 from activekd_lab.selectors import REGISTRY, PoolView, list_selectors, register, resolve, select
+from activekd_lab.selectors.base import Selector
 from activekd_lab.selectors.conformance import make_view
 
 
@@ -35,7 +37,24 @@ def test_function_and_its_options():
         select("random", view, 3, generator=g(), metric="cosine")
 
 
+def test_a_function_of_any_options_and_an_object_that_is_called_are_selectors_too():
+    view, seen = make_view(), {}
+
+    def greedy(view, budget, *, generator, **options):
+        seen.update(options)
+        return view.ids[:budget]
+
+    select(greedy, view, 3, generator=g(), depth=2)
+    assert seen == {"depth": 2}
+    assert torch.equal(select(partial(first, skip=4), view, 3, generator=g()), view.ids[4:7])
+    with pytest.raises(PoolError, match="Selector 'partial' was asked for 61 ids"):
+        select(partial(first, skip=4), view, 61, generator=g())
+
+
 def test_every_selector_has_a_line_of_help_and_a_citation():
+    names = [selector.name for selector in list_selectors()]
+    assert names == sorted(names)
+    assert {"pcoreset", "random"} <= set(names)
     for selector in list_selectors():
         assert selector.name == selector.name.lower()
         for line in (selector.help, selector.citation):
@@ -46,6 +65,14 @@ def test_every_selector_has_a_line_of_help_and_a_citation():
 def test_a_name_registers_once():
     with pytest.raises(SettingError, match="'random' is registered already"):
         register("random", help="", citation="")(first)
+
+
+def test_registering_leaves_the_function_as_it_is():
+    try:
+        assert register("first_rows", help="Rows.", citation="none", deterministic=True)(first) is first
+        assert resolve("first_rows") == Selector("first_rows", "Rows.", "none", first, deterministic=True)
+    finally:
+        REGISTRY.pop("first_rows", None)
 
 
 def test_entry_points_are_found(monkeypatch):
@@ -59,6 +86,18 @@ def test_entry_points_are_found(monkeypatch):
     assert listed.keys() == REGISTRY.keys() | {"mine"}
     with pytest.raises(UnknownNameError, match="mine"):
         select("mime", view, 2, generator=g())
+
+
+def test_an_entry_point_may_hold_a_selector_and_does_not_replace_the_packages_own(monkeypatch):
+    whole = Selector("mine", "What it looks for.", "Me 2025", first, deterministic=True)
+    plugins = [
+        EntryPoint(name, "selectors_plugin_for_tests:whole", "activekd_lab.selectors") for name in ("mine", "random")
+    ]
+    monkeypatch.setattr(EntryPoint, "load", lambda self: whole)
+    monkeypatch.setattr("activekd_lab.selectors.base.entry_points", lambda group: plugins)
+    assert resolve("mine") is whole
+    assert resolve("random") is REGISTRY["random"]
+    assert [s for s in list_selectors() if s.name in ("mine", "random")] == [whole, REGISTRY["random"]]
 
 
 @pytest.mark.parametrize("budget", [0, -3, 2.0, True])
@@ -94,7 +133,37 @@ def test_bad_views_are_named_by_selector_round_and_ids():
     refusal(PoolError, replace(view, ids=view.ids[torch.arange(60) % 59]), f"id {int(view.ids[0])} came repeatedly")
     refusal(PoolError, replace(view, labeled_ids=view.ids[:7]), "as unlabelled and as labelled")
     refusal(PoolError, replace(view, labeled_labels=view.labeled_labels + 5), r"in \[0, 5\)")
+    for label in (-1, 5):
+        labels = view.labeled_labels.clone()
+        labels[2] = label
+        refusal(PoolError, replace(view, labeled_labels=labels), f"but id {int(view.labeled_ids[2])} lie outside")
+    bad = view.labeled_features.clone()
+    bad[3, 1] = -torch.inf
+    refusal(NonFiniteError, replace(view, labeled_features=bad), f"labeled_features at id {int(view.labeled_ids[3])}")
+    refusal(PoolError, replace(view, features=view.features.long()), r"features as a \(60, 8\) floating tensor")
+    refusal(PoolError, replace(view, labeled_ids=view.labeled_ids.int()), "labeled_ids as a 1-d int64")
+    repeated = view.labeled_ids[torch.arange(7) % 6]
+    refusal(PoolError, replace(view, labeled_ids=repeated), f"labeled_ids, but id {int(repeated[0])} came repeatedly")
+    for head in ("teacher", "ce", "kd"):
+        for field in (f"{head}_probabilities", f"labeled_{head}_probabilities"):
+            refusal(PoolError, replace(view, **{field: 2 * getattr(view, field)}), f"rows of {field} to sum to 1")
+    with pytest.raises(PoolError, match="Selector 'random' in round 0 expected"):
+        select("random", replace(view, probabilities=-p, round=0), 3, generator=g())
+    with pytest.raises(PoolError, match="Selector 'random' expected"):
+        select("random", replace(view, probabilities=-p, round=None), 3, generator=g())
     refusal(PoolError, replace(view, labeled_labels=view.labeled_labels[:3]), "expected 7 labeled_labels")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fits", "off"),
+    [(torch.float32, 1.001, 1.003), (torch.float16, 1.015, 1.03), (torch.bfloat16, 1.04, 1.07)],
+)
+def test_how_far_rows_may_miss_one_depends_on_their_precision(dtype, fits, off):
+    view = make_view()
+    p = view.probabilities.double()
+    select("entropy", replace(view, probabilities=(fits * p).to(dtype)), 3, generator=g())
+    with pytest.raises(PoolError, match="to sum to 1"):
+        select("entropy", replace(view, probabilities=(off * p).to(dtype)), 3, generator=g())
 
 
 def test_half_precision_rows_need_not_sum_to_one_exactly():

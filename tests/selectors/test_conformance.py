@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from activekd_lab.errors import PoolError
 from activekd_lab.selectors import list_selectors, resolve
 from activekd_lab.selectors.base import Selector
 from activekd_lab.selectors.conformance import CHECKS, check_selector, with_options
@@ -64,41 +65,97 @@ def writes(view, budget, *, generator):
     return view.ids[torch.randperm(len(view), generator=generator)[:budget]]
 
 
-@pytest.mark.parametrize(
-    ("planted", "said"),
-    [
-        (labeled_id, "not in the unlabelled pool"),
-        (ignores_seed, "other ids for the same seed"),
-        (no_draw, "ignores the generator"),
-        (twice, "twice"),
-        (one_short, "must return"),
-        (positions, "not in the unlabelled pool"),
-        (writes, "changed view.features"),
-    ],
-)
-def test_planted_bug_is_found(planted, said):
-    with pytest.raises(AssertionError, match=said):
-        check_selector(planted)
+def draws_elsewhere(view, budget, *, generator):
+    torch.rand(1)
+    return view.ids[torch.randperm(len(view), generator=generator)[:budget]]
 
 
-def test_wrong_claim_of_determinism_is_found():
-    liar = Selector("liar", "", "", resolve("random").function, deterministic=True)
-    with pytest.raises(AssertionError, match="calls itself deterministic"):
-        check_selector(liar)
-    first_rows = Selector("first_rows", "", "", no_draw, deterministic=True)
-    with pytest.raises(AssertionError, match="rows came in another order"):
-        check_selector(first_rows)
+def drops_repeats(view, budget, *, generator):
+    order = torch.randperm(len(view), generator=generator).tolist()
+    distinct = {tuple(view.features[i].tolist()): i for i in order}
+    return view.ids[torch.tensor(list(distinct.values())[:budget])]
 
 
-def test_a_selector_that_repairs_bad_views_is_found():
-    kind = resolve("random")
+def needs_two_classes(view, budget, *, generator):
+    best = view.probabilities.topk(2).values
+    return view.ids[(best[:, 0] - best[:, 1] + torch.rand(len(view), generator=generator)).argsort()[:budget]]
 
-    class Silent(Selector):
-        def __call__(self, view, budget, *, generator, **options):
-            return self.function(view, min(max(budget, 1), len(view)), generator=generator)
 
-    with pytest.raises(AssertionError, match=r"did not raise|raised"):
-        check_selector(Silent("silent", "", "", kind.function))
+def needs_labels(view, budget, *, generator):
+    apart = torch.cdist(view.features, view.labeled_features).amin(1)
+    return view.ids[(apart + torch.rand(len(view), generator=generator)).argsort()[:budget]]
+
+
+def never_the_last(view, budget, *, generator):
+    return view.ids[torch.randperm(len(view), generator=generator)[:-1][:budget]]
+
+
+def asks_numpy(view, budget, *, generator):
+    noise = torch.rand(len(view), generator=generator).numpy()
+    return view.ids[torch.from_numpy(view.probabilities.numpy()[:, 0] + noise).argsort()[:budget]]
+
+
+class Planted(Selector):
+    """A selector with checks of its own in place of the package's."""
+
+    def __call__(self, view, budget, *, generator, **options):
+        self.check(view, budget)
+        return self.function(view, min(max(budget, 1), len(view)), generator=generator)
+
+
+class AnyBudget(Planted):
+    def check(self, view, budget):
+        view.validate(self.name)
+
+
+class AnyView(Planted):
+    def check(self, view, budget):
+        if not 0 < budget <= len(view):
+            raise PoolError(f"{self.name} cannot pick {budget}.")
+
+
+class Nameless(AnyBudget):
+    def check(self, view, budget):
+        if not 0 < budget <= len(view):
+            raise PoolError("No such budget.")
+
+
+def planted(kind, function="random", deterministic=False):
+    function = resolve(function).function if isinstance(function, str) else function
+    return kind("planted", "", "", function, deterministic)
+
+
+FOUND = [
+    ("returns_distinct_unlabeled_ids", labeled_id, "not in the unlabelled pool"),
+    ("returns_distinct_unlabeled_ids", twice, "twice"),
+    ("returns_distinct_unlabeled_ids", one_short, "must return"),
+    ("returns_distinct_unlabeled_ids", positions, "not in the unlabelled pool"),
+    ("same_seed_same_ids", ignores_seed, "other ids for the same seed"),
+    ("uses_its_generator", no_draw, "ignores the generator"),
+    ("uses_its_generator", planted(Selector, deterministic=True), "calls itself deterministic"),
+    ("leaves_inputs_unchanged", writes, "changed view.features"),
+    ("leaves_inputs_unchanged", draws_elsewhere, "used torch's global random state"),
+    ("ignores_the_order_of_the_pool", planted(Selector, no_draw, deterministic=True), "rows came in another order"),
+    ("accepts_duplicates", drops_repeats, r"must return \(20,\)"),
+    ("accepts_one_class", needs_two_classes, "out of range"),
+    ("accepts_no_labels", needs_labels, "non-zero size"),
+    ("takes_the_whole_pool", never_the_last, r"must return \(1,\)"),
+    ("accepts_half_precision", asks_numpy, "BFloat16"),
+    ("refuses_bad_budgets", planted(AnyBudget), "did not raise PoolError with '0'"),
+    ("refuses_bad_budgets", planted(Nameless), "raised 'No such budget.' without its name or '0'"),
+    ("refuses_bad_views", planted(AnyView), "did not raise NonFiniteError"),
+]
+
+
+@pytest.mark.parametrize(("check", "wrong", "said"), FOUND)
+def test_planted_bug_is_found(check, wrong, said):
+    for look in (check_selector, CHECKS[check]):  # no earlier check has another complaint
+        with pytest.raises((AssertionError, RuntimeError, IndexError, TypeError), match=said):
+            look(resolve(wrong))
+
+
+def test_every_check_finds_a_planted_bug():
+    assert {check for check, *_ in FOUND} == set(CHECKS)
 
 
 def test_fixed_options_reach_the_function():

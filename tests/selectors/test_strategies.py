@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from activekd_lab.errors import SettingError
-from activekd_lab.selectors import PoolView, k_center_greedy, select
+from activekd_lab.errors import Cancelled, SettingError
+from activekd_lab.selectors import PoolView, k_center_greedy, rows, select
 from activekd_lab.selectors.conformance import make_view
+from activekd_lab.selectors.kmeans import nearest_members
 from activekd_lab.selectors.lloyd import kmeans_clusters
+from activekd_lab.selectors.probcover import pure_radius
+from activekd_lab.selectors.ranking import entropy_of
 from activekd_lab.selectors.rows import Rows
 
 
@@ -49,14 +52,32 @@ def test_head_disagreement():
     kd = torch.tensor([[0.0, 1.0], [0.6, 0.4], [0.5, 0.5]])
     view = pool_of([[0.5, 0.5]] * 3, ce_probabilities=ce, kd_probabilities=kd)
     assert select("head_disagreement", view, 3, generator=g()).tolist() == [100, 101, 102]
-    with pytest.raises(SettingError, match="ce_weight"):
-        select("head_disagreement", view, 1, generator=g(), ce_weight=1.0)
+    for ce_weight in (0.0, 1.0):
+        with pytest.raises(SettingError, match="ce_weight"):
+            select("head_disagreement", view, 1, generator=g(), ce_weight=ce_weight)
     with pytest.raises(SettingError, match="kd_probabilities to compare the heads"):
         select("head_disagreement", replace(view, kd_probabilities=None), 1, generator=g())
 
 
-def test_ties_are_drawn_by_the_generator():
-    picks = {int(select("entropy", pool_of([[0.5, 0.5]] * 6), 1, generator=g(seed))[0]) for seed in range(40)}
+@pytest.mark.parametrize("ce_weight", [0.2, 0.5])
+def test_head_disagreement_is_the_divergence_of_the_heads_from_their_mixture(ce_weight):
+    """The same information written as w KL(p_ce || m) + (1 - w) KL(p_kd || m)."""
+    view = make_view(40)
+    ce, kd = view.ce_probabilities.double(), view.kd_probabilities.double()
+    mixture = ce_weight * ce + (1 - ce_weight) * kd
+    apart = ce_weight * (ce * (ce / mixture).log()).sum(1) + (1 - ce_weight) * (kd * (kd / mixture).log()).sum(1)
+    expected = view.ids[apart.argsort(descending=True)]
+    assert torch.equal(select("head_disagreement", view, 40, generator=g(), ce_weight=ce_weight), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["entropy", "margin", "least_confidence", "head_disagreement", "pcoreset", "coreset", "probcover"]
+)
+def test_ties_are_drawn_by_the_generator(name):
+    p = torch.full((6, 2), 0.5)
+    view = pool_of(p.tolist(), [[1.0, 0.0]] * 6, [(0, [1.0, 0.0], [0.0, 1.0])], ce_probabilities=p, kd_probabilities=p)
+    options = {"radius": 0.1} if name == "probcover" else {}  # one that its label does not cover
+    picks = {int(select(name, view, 1, generator=g(seed), **options)[0]) for seed in range(40)}
     assert picks == set(range(100, 106))
 
 
@@ -68,6 +89,16 @@ def test_class_balanced_favours_classes_with_few_labels():
     picks = select("class_balanced", view, 7, generator=g()) - 100
     counts = np.bincount(np.digitize(picks.numpy(), [6, 12]), minlength=3).tolist()
     assert counts == [1, 4, 2]  # weights 1/3, 1, 1; the third class has two images only
+
+
+def test_class_balanced_gives_seats_as_sainte_lague_and_draws_between_equal_claims():
+    p = torch.eye(2).repeat_interleave(4, 0)
+    labeled = [(0, [1.0, 0.0], [0.0] * 8)] * 3
+    view = pool_of(p.tolist(), labeled=labeled, teacher_probabilities=p.flip(1))
+    picks = select("class_balanced", view, 3, generator=g())
+    assert sorted((picks >= 104).tolist()) == [False, True, True]  # claims 1, 1/3, 1/5 against 1/4
+    alike = pool_of(p.tolist())
+    assert {int(select("class_balanced", alike, 1, generator=g(seed))[0]) >= 104 for seed in range(40)} == {False, True}
 
 
 def test_coreset_and_pcoreset_are_the_engine_on_their_space():
@@ -82,13 +113,45 @@ def test_coreset_and_pcoreset_are_the_engine_on_their_space():
     assert torch.equal(select("pcoreset", view, 9, generator=g(), probabilities="teacher"), view.ids[teacher.indices])
 
 
+def test_pcoreset_hands_its_options_to_the_engine():
+    view = make_view(80)
+    pool, labels = view.kd_probabilities, view.labeled_kd_probabilities
+    found = []
+    for metric in ("euclidean", "hellinger", "cosine"):
+        result = k_center_greedy(pool, labels, 9, metric=metric)
+        found.append(select("pcoreset", view, 9, generator=g(), probabilities="kd", metric=metric).tolist())
+        assert found[-1] == view.ids[result.indices].tolist()
+    assert len({tuple(ids) for ids in found}) == 3
+    weights = 1 + 0.5 * entropy_of(pool) / np.log(5)
+    expected = view.ids[k_center_greedy(pool, labels, 30, weights=weights).indices]
+    options = {"probabilities": "kd", "uncertainty_weight": 0.5}
+    assert torch.equal(select("pcoreset", view, 30, generator=g(), **options), expected)
+
+
+@pytest.mark.parametrize("name", ["pcoreset", "coreset", "probcover"])
+def test_long_selections_can_be_cancelled(name):
+    with pytest.raises(Cancelled, match="before any pick" if name == "probcover" else "after 0 picks"):
+        select(name, make_view(), 3, generator=g(), cancel=lambda: True)
+    asked = []
+    with pytest.raises(Cancelled, match="after [12] picks"):
+        select(name, make_view(), 9, generator=g(), cancel=lambda: asked.append(1) or len(asked) > 2)
+
+
+@pytest.mark.parametrize("name", ["pcoreset", "coreset"])
+def test_greedy_selectors_tell_their_progress(name):
+    seen = []
+    select(name, make_view(), 3, generator=g(), progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_pcoreset_weights_by_uncertainty():
     labeled = [(0, [1.0, 0.0], [0.0] * 3)]
     view = pool_of([[0.0, 1.0], [0.4, 0.6], [0.9, 0.1]], labeled=labeled)
     assert select("pcoreset", view, 1, generator=g()).tolist() == [100]
     assert select("pcoreset", view, 1, generator=g(), uncertainty_weight=3.0).tolist() == [101]
-    with pytest.raises(SettingError, match="uncertainty_weight"):
-        select("pcoreset", view, 1, generator=g(), uncertainty_weight=-1.0)
+    for weight in (-1.0, float("inf")):
+        with pytest.raises(SettingError, match="uncertainty_weight"):
+            select("pcoreset", view, 1, generator=g(), uncertainty_weight=weight)
     with pytest.raises(SettingError, match="'soft'"):
         select("pcoreset", view, 1, generator=g(), probabilities="soft")
 
@@ -115,18 +178,45 @@ def test_kmeans_takes_one_of_each_blob():
     assert np.mean(hit) > 2.7  # random starts leave some local optima; uniform choice gives 2.73
 
 
+def test_kmeans_takes_the_members_nearest_to_the_centroids():
+    nearest = nearest_members(torch.tensor([2, 0, 2, 0, 2]), torch.tensor([0.5, 3.0, 0.1, 1.0, 0.3]))
+    assert nearest.tolist() == [3, 2]  # no image is in cluster 1
+    view = make_view(80)
+    view = replace(view, features=view.features * torch.linspace(0.2, 5, 80)[:, None])
+    for options, metric in (({}, "cosine"), ({"metric": "euclidean"}, "euclidean")):
+        found = kmeans_clusters(Rows(view.features, metric), 9, g())
+        expected = view.ids[nearest_members(found.cluster, found.squared)]
+        assert len(expected) == 9
+        assert torch.equal(select("kmeans", view, 9, generator=g(), **options), expected)
+
+
 def test_lloyd_lowers_its_objective_and_returns_nearest_centroids():
     x = torch.randn(300, 5, generator=g())
-    once = kmeans_clusters(Rows(x), 8, g(1), iterations=0)
-    found = kmeans_clusters(Rows(x), 8, g(1))
-    assert found.squared.sum() < once.squared.sum()
+    found = kmeans_clusters(Rows(x), 8, g(1), iterations=100)
+    sums = [float(kmeans_clusters(Rows(x), 8, g(1), iterations=i).squared.sum()) for i in (0, 1, 4)]
+    assert sums == sorted({*sums}, reverse=True)
+    assert found.squared.sum() <= sums[-1]
+    means = torch.stack([x[found.cluster == k].mean(0) for k in range(8)])
+    torch.testing.assert_close(found.centroids, means)  # no row moves any more
     apart = torch.cdist(x, found.centroids)
     assert torch.equal(apart.argmin(1), found.cluster)
     torch.testing.assert_close(apart.amin(1) ** 2, found.squared, rtol=1e-3, atol=1e-4)
 
 
+def test_seeds_of_kmeans_lie_apart_and_repeated_rows_leave_centroids_where_they_are():
+    sizes = torch.tensor([60, 3, 2, 40, 1, 1])
+    x = (100 * torch.eye(6)).repeat_interleave(sizes, 0) + 0.01 * torch.randn(107, 6, generator=g())
+    starts = [kmeans_clusters(Rows(x), 6, g(seed), iterations=0) for seed in range(20)]
+    assert max(float(start.squared.sum()) for start in starts) < 1  # one seed in every group
+    assert len({int(start.centroids[0].argmax()) for start in starts}) > 1
+    repeated = 5 + torch.eye(3).repeat(10, 1)
+    found = kmeans_clusters(Rows(repeated), 5, g())
+    assert float(found.squared.sum()) < 1e-6
+    assert torch.cdist(found.centroids, repeated).amin(1).max() < 1e-3
+
+
 def test_typiclust_takes_the_middle_of_the_unlabeled_blob():
-    labeled = [(0, [0.5, 0.5], [1.0, 0.0]), (1, [0.5, 0.5], [0.0, 1.0])]
+    labeled = [(0, [0.5, 0.5], [1e-3, 0.0]), (1, [0.5, 0.5], [0.0, 1e-3])]
     features = torch.cat([blobs(10, ((1, 0), (0, 1))), torch.tensor([[-1.0, 0.0]]), blobs(9, ((-1, 0),), 0.3, seed=3)])
     view = pool_of([[0.5, 0.5]] * 30, features.tolist(), labeled)
     picks = {int(select("typiclust", view, 1, generator=g(s), max_clusters=3)[0]) - 100 for s in range(6)}
@@ -137,6 +227,51 @@ def test_typiclust_prefers_dense_neighborhoods():
     angles = torch.tensor([0.0, 0.01, -0.01, 0.5, -0.6])
     view = pool_of([[0.5, 0.5]] * 5, torch.stack([angles.cos(), angles.sin()], 1).tolist())
     assert select("typiclust", view, 1, generator=g(), neighbors=2, max_clusters=1).tolist() == [100]
+
+
+def test_typicality_is_the_mean_distance_to_the_nearest_members_of_length_one():
+    view = make_view(300, width=3, labeled=0)
+    view = replace(view, features=view.features * torch.linspace(0.1, 10, 300)[:, None])
+    x = torch.nn.functional.normalize(view.features)
+    nearest = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(3, largest=False).values.mean(1)
+    picks = select("typiclust", view, 6, generator=g(), neighbors=3, max_clusters=1)
+    assert picks.tolist() == view.ids[nearest.argsort()[:6]].tolist()
+
+
+def test_typiclust_visits_the_largest_cluster_first_and_then_goes_round():
+    view = pool_of([[0.5, 0.5]] * 14, torch.cat([blobs(5, ((1, 0),)), blobs(9, ((0, 1),))]).tolist())
+    for seed in range(5):
+        picks = select("typiclust", view, 4, generator=g(seed), max_clusters=2) - 100
+        assert (picks < 5).tolist() == [False, True, False, True]
+
+
+def test_typiclust_looks_at_an_even_part_of_a_large_cluster(monkeypatch):
+    monkeypatch.setattr("activekd_lab.selectors.typiclust.LARGEST_CLUSTER", 8)
+    features = torch.cat([blobs(30, ((1, 0),), 0.3), blobs(30, ((1, 0),), 0.001)])
+    view = pool_of([[0.5, 0.5]] * 60, features.tolist())
+    assert int(select("typiclust", view, 1, generator=g(), neighbors=2, max_clusters=1)[0]) in range(132, 157, 8)
+
+
+@pytest.mark.parametrize("sample", [2000, 30])
+@pytest.mark.parametrize("purity", [0.95, 0.5])
+def test_the_radius_of_probcover_keeps_a_share_of_balls_within_one_cluster(purity, sample, monkeypatch):
+    """Three groups of 20, at 0, 90 and 100 degrees: most balls may reach across 10 degrees, few across 90."""
+    monkeypatch.setattr("activekd_lab.selectors.probcover.SAMPLE", sample)
+    angles = torch.tensor([0.0, 90.0, 100.0]).repeat_interleave(20) + torch.linspace(0, 2, 60)
+    angles = angles.deg2rad()
+    x = torch.stack([angles.cos(), angles.sin()], 1)
+    group = torch.arange(60) // 20
+    other = torch.cdist(x, x).masked_fill(group[:, None] == group, torch.inf).amin(1)
+    found = [pure_radius(Rows(3 * x, "cosine"), 3, purity, g(seed)) for seed in range(5)]
+    expected = float(other.quantile(1 - purity))
+    assert np.median(found) == pytest.approx(expected, rel=1e-3 if sample > 60 else 0.05)
+
+
+def test_probcover_counts_a_pool_of_many_pieces(monkeypatch):
+    monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 64)  # 16 rows a piece
+    features = [[1.0, 0.0]] * 5 + [[-1.0, 0.0]] * 30 + [[0.0, 1.0]] * 9
+    picks = select("probcover", pool_of([[0.5, 0.5]] * 44, features), 3, generator=g(), radius=0.1) - 100
+    assert [int(np.digitize(p, [5, 35])) for p in picks.tolist()] == [1, 2, 0]
 
 
 def test_probcover_covers_the_largest_group_first():
@@ -171,8 +306,10 @@ def test_probcover_matches_greedy_on_the_stored_graph():
 
 
 def test_probcover_and_typiclust_refuse_bad_options():
-    for options in ({"radius": 0.0}, {"radius": 3.0}, {"purity": 1.0}):
+    for options in ({"radius": 0.0}, {"radius": 3.0}, {"purity": 1.0}, {"purity": 0.0}):
         with pytest.raises(SettingError, match="radius"):
             select("probcover", make_view(), 2, generator=g(), **options)
-    with pytest.raises(SettingError, match="neighbors"):
-        select("typiclust", make_view(), 2, generator=g(), neighbors=0)
+    assert len(select("probcover", make_view(), 2, generator=g(), radius=2.0)) == 2
+    for options in ({"neighbors": 0}, {"max_clusters": 0}):
+        with pytest.raises(SettingError, match="neighbors"):
+            select("typiclust", make_view(), 2, generator=g(), **options)
