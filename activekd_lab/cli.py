@@ -68,8 +68,12 @@ def run(**options: Any) -> None:
     """Run one ActiveKD configuration, a line a round; every setting is a flag."""
     store, as_json, student = options.pop("store"), options.pop("json_"), options.pop("save_student")
     config = RunConfig(**settings(options))
-    from activekd_lab.loop import ActiveRun  # after the settings are checked: torch takes a second
+    from activekd_lab.checkpoint import writing  # after the settings are checked: torch takes a second
+    from activekd_lab.loop import ActiveRun
 
+    if student is not None and first_process():
+        with writing(student):
+            student.mkdir(parents=True, exist_ok=True)
     with Reporter(quiet=as_json) as report:
         active = ActiveRun(config, store=store, progress=report)
         for record in active:

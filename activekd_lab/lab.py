@@ -9,16 +9,19 @@ from pathlib import Path
 
 from activekd_lab.errors import DataError
 
+USUAL = Path("notebooks")
+
 
 def find_notebooks(folder: Path) -> Path:
-    """Return the folder that holds the notebooks: `folder`, or the one beside the package in a checkout.
+    """Return the folder that holds the notebooks: `folder`; for the usual one also that beside the package.
 
     Raises:
-        DataError: neither holds a notebook.
+        DataError: there is no notebook.
     """
-    for candidate in (folder, Path(__file__).parents[1] / "notebooks"):
+    beside = Path(__file__).parents[1] / USUAL  # in a checkout
+    for candidate in (folder, beside) if folder == USUAL else (folder,):
         if any(candidate.glob("*.ipynb")):
-            return candidate
+            return candidate.resolve()
     raise DataError(
         f"There are no notebooks in {folder}, and a package without its checkout holds none; give the notebooks folder "
         "of a checkout of activekd_lab."

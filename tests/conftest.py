@@ -75,13 +75,13 @@ def call():
 def tiny_study():
     """Return a function (folder, selectors, seeds, steps) that writes tiny.yaml there and reads it as a study."""
     from activekd_lab import grid
-    from activekd_lab.lab import find_notebooks
+    from activekd_lab.lab import USUAL, find_notebooks
 
     def make(folder, *, selectors="random", seeds="[0, 1, 2]", steps=10):
         path = folder / "tiny.yaml"
         settings = f"selector: {selectors}, seed: {seeds}, rounds: 1, task: shapes, task_options: {TINY_TASK}"
         options = f"options: {{steps: {steps}, device: cpu, save_predictions: false}}"
         path.write_text(f"title: A tiny grid\ngrid: {{{settings}, {options}}}\n".replace("'", ""))
-        return grid.read_grid(path, notebooks=find_notebooks(grid.STUDIES))
+        return grid.read_grid(path, notebooks=find_notebooks(USUAL))
 
     return make

@@ -85,6 +85,14 @@ def test_a_student_is_saved_and_classifies_files(call, tmp_path):
     assert "none.png (FileNotFoundError)" in refused.stderr
 
 
+def test_a_place_for_the_student_that_cannot_be_written_is_said_before_the_run(tmp_path):
+    (tmp_path / "taken").touch()
+    place = str(tmp_path / "taken" / "mine")
+    done = CliRunner().invoke(app, ["run", *TINY, "--store", str(tmp_path / "runs"), "--save-student", place])
+    assert "cannot be written" in str(done.exception)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_of_several_processes_the_first_prints_and_saves(tmp_path, monkeypatch):
     arguments = ["run", *TINY, "--steps", "2", "--rounds", "0", "--store", str(tmp_path / "runs")]
     for rank, said in (("1", ""), ("0", '{"folder": ')):

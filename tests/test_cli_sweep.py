@@ -7,10 +7,9 @@ from typer.testing import CliRunner
 
 from activekd_lab.cli import app
 from activekd_lab.errors import SettingError, UnknownNameError
-from activekd_lab.grid import STUDIES
-from activekd_lab.lab import find_notebooks
+from activekd_lab.lab import USUAL, find_notebooks
 
-NOTEBOOKS = ["--notebooks", str(find_notebooks(STUDIES))]
+NOTEBOOKS = ["--notebooks", str(find_notebooks(USUAL))]
 
 
 def call(*arguments):

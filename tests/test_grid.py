@@ -7,9 +7,9 @@ import pytest
 
 from activekd_lab import grid
 from activekd_lab.errors import SettingError, UnknownNameError
-from activekd_lab.lab import find_notebooks
+from activekd_lab.lab import USUAL, find_notebooks
 
-FOLDER = find_notebooks(grid.STUDIES)  # the notebooks beside the package
+FOLDER = find_notebooks(USUAL)  # the notebooks beside the package
 
 
 def write(folder, text):

@@ -6,9 +6,12 @@ from activekd_lab import lab
 from activekd_lab.errors import DataError
 
 
-def test_notebooks_are_those_of_the_folder_else_of_the_checkout(tmp_path):
-    beside = lab.find_notebooks(tmp_path)
+def test_notebooks_are_those_of_the_folder_and_usually_of_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    beside = lab.find_notebooks(lab.USUAL)
     assert list(beside.glob("00_*.ipynb"))
+    with pytest.raises(DataError, match="no notebooks in .*nowhere"):
+        lab.find_notebooks(tmp_path / "nowhere")
     (tmp_path / "mine.ipynb").touch()
     assert lab.find_notebooks(tmp_path) == tmp_path
 

@@ -11,11 +11,11 @@ import pytest
 
 from activekd_lab import grid, sweep
 from activekd_lab.errors import RunFolderError, SettingError
-from activekd_lab.lab import find_notebooks
+from activekd_lab.lab import USUAL, find_notebooks
 from activekd_lab.sweep_report import write_sweep_report
 from activekd_lab.workers import LocalPool, Outcome
 
-NOTEBOOKS = find_notebooks(grid.STUDIES)
+NOTEBOOKS = find_notebooks(USUAL)
 
 
 def log(out):
