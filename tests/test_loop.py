@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -7,11 +8,22 @@ import torch
 
 from activekd_lab.checkpoint import load_student
 from activekd_lab.config import RunConfig
-from activekd_lab.errors import Cancelled, DataError, PoolError, RunFolderError, SettingError, UnknownNameError
+from activekd_lab.errors import (
+    Cancelled,
+    DataError,
+    NonFiniteError,
+    PoolError,
+    RunFolderError,
+    SettingError,
+    UnknownNameError,
+)
 from activekd_lab.fewshot import FEW_SHOT
 from activekd_lab.loop import ActiveRun, check_names, iterate, run
 from activekd_lab.results import load_run
+from activekd_lab.rng import generator
 from activekd_lab.selectors import REGISTRY
+from activekd_lab.student import StudentOutput
+from activekd_lab.training import fit
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -145,8 +157,9 @@ def test_templates_change_the_teacher(tiny):
     assert not torch.allclose(own.teacher_probabilities, other.teacher_probabilities, atol=1e-3)
     same = ActiveRun(RunConfig(**tiny, templates=own.task.templates)).prepared
     assert torch.equal(same.teacher_probabilities, own.teacher_probabilities)
-    with pytest.raises(DataError, match="exactly one '{}'"):
-        ActiveRun(RunConfig(**tiny, templates=("a drawing",)))
+    for refuse in (ActiveRun, check_names):
+        with pytest.raises(DataError, match="exactly one '{}'"):
+            refuse(RunConfig(**tiny, templates=("a drawing",)))
 
 
 def test_training_the_whole_network_on_fresh_views(tiny):
@@ -296,6 +309,66 @@ def test_validation_labels_tune_the_mix_and_are_paid_for(tiny):
         ActiveRun(config.with_(validation_labels=80))
 
 
+def test_a_few_shot_teacher_is_not_fitted_on_validation_labels(tiny):
+    active = ActiveRun(RunConfig(**tiny | {"few_shot": "tip_adapter", "validation_labels": 20, "rounds": 0}))
+    list(active)
+    parts, ids = active.prepared, active.pool.labeled_ids
+    assert len(ids) == 4
+    head = FEW_SHOT["tip_adapter"](parts.zero_shot).fit(parts.embeddings[ids], active.pool.labeled_labels)
+    torch.testing.assert_close(parts.teacher_probabilities, head.probabilities(parts.embeddings))
+
+
+def test_every_random_step_of_every_round_has_a_generator_of_its_own(tiny, monkeypatch):
+    asked = []
+    monkeypatch.setattr("activekd_lab.loop.generator", lambda *names: asked.append(names) or generator(*names))
+    list(ActiveRun(RunConfig(**tiny | {"seed": 3, "rounds": 2, "validation_labels": 4})))
+    assert len(asked) == len(set(asked)) == 2 + 3 * 2 + 2  # the start; a student and its training; two selections
+    assert {names[0] for names in asked} == {3}
+
+
+def test_a_budget_left_out_is_a_label_a_class_and_rounds_may_use_the_pool_up(tiny):
+    active = ActiveRun(RunConfig(**tiny | {"budget": None, "rounds": 19}))
+    assert active.budget == 4
+    with pytest.raises(PoolError, match="at most 19 rounds"):
+        ActiveRun(active.config.with_(rounds=20))
+    (*_, last) = ActiveRun(RunConfig(**tiny | {"budget": 38, "rounds": 2, "selector": "random"}))
+    assert (last.labels, last.covering_radius, last.picks) == (80, 0, ())
+
+
+def test_predictions_are_kept_only_on_request(tiny, tmp_path):
+    config = RunConfig(**tiny | {"rounds": 0, "save_predictions": False})
+    for result in (run(config), run(config, store=tmp_path)):
+        assert not result.keeps_predictions
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_a_store_may_begin_at_home_and_knows_the_images_of_its_task(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    active = ActiveRun(RunConfig(**tiny), store="~/runs")
+    assert active.folder.path.parent == tmp_path / "runs"
+    header = json.loads((active.folder.path / "config.json").read_text())
+    assert header["task_fingerprint"] == active.prepared.task.fingerprint
+    assert header["teacher_accuracy"] == active.result().teacher_accuracy == active.prepared.teacher_accuracy
+
+
+def test_probabilities_that_are_not_finite_stop_the_run_with_their_ids(tiny, monkeypatch):
+    def broken(self, student, count):
+        logits = torch.zeros(80, 4)
+        logits[[7, 30], 1] = torch.nan
+        return (StudentOutput(logits, logits.clone(), torch.zeros(80, 2)),) * 2
+
+    monkeypatch.setattr("activekd_lab.prepare.Prepared.predict", broken)
+    with pytest.raises(NonFiniteError, match=r"Round 0: the probabilities of ids \[7, 30\] are not finite"):
+        list(ActiveRun(RunConfig(**tiny)))
+
+
+def test_a_student_is_saved_with_the_mix_of_its_run(tiny):
+    active = ActiveRun(RunConfig(**tiny | {"rounds": 0, "ce_weight": 0.25, "kd_temperature": 2.0}))
+    (record,) = active
+    saved = active.saved_student()
+    assert (saved.ce_weight, saved.kd_temperature) == (record.ce_weight, record.kd_temperature) == (0.25, 2.0)
+
+
 def test_the_last_student_can_be_taken_home(tiny, tmp_path):
     active = ActiveRun(RunConfig(**tiny | {"rounds": 0}))
     with pytest.raises(SettingError, match="There is no student yet"):
@@ -317,6 +390,24 @@ def test_the_student_of_a_run_on_disk_is_trained_again(tiny, tmp_path, change):
         state = again.student.state_dict()
         assert all(torch.equal(state[key], value) for key, value in saved.student.state_dict().items())
         assert read.pool.ledger == active.pool.ledger
+
+
+def test_a_record_holds_the_end_of_its_training_and_its_times(tiny, monkeypatch):
+    histories = []
+    monkeypatch.setattr("activekd_lab.loop.fit", lambda *a, **o: histories.append(fit(*a, **o)) or histories[-1])
+    (record,) = ActiveRun(RunConfig(**tiny | {"rounds": 0, "steps": 30}))
+    assert record.loss == pytest.approx(sum(histories[0].loss[-3:]) / 3)
+    assert record.seconds.keys() == {"train", "predict", "select", "measure"}
+    assert record.seconds["train"] > 0
+
+
+def test_a_student_that_is_trained_again_has_the_mix_that_its_round_found(tiny, tmp_path, monkeypatch):
+    config = RunConfig(**tiny | {"rounds": 0, "validation_labels": 8})
+    monkeypatch.setattr("activekd_lab.loop.tuned_mixing", lambda *_: {"ce_weight": 0.35, "kd_temperature": 1.25})
+    run(config, store=tmp_path)
+    monkeypatch.undo()
+    again = ActiveRun(config, store=tmp_path).saved_student()
+    assert (again.ce_weight, again.kd_temperature) == (0.35, 1.25)
 
 
 def test_the_selector_never_sees_a_hidden_label(tiny):
