@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from activekd_lab._version import __version__
 
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-    # PyTorch's threads burn a core while they wait for each other, so that several processes on one machine slow one
-    # another up to tenfold. A short spin costs nothing where it is quiet. Read when torch is loaded, if it was not yet.
+    # PyTorch's threads spin while they wait for each other, also for one that another busy process keeps from running.
+    # A short spin costs nothing where it is quiet. Read when torch is loaded, if it was not yet.
     os.environ["GOMP_SPINCOUNT"] = "2000"
 
 _HOME = {  # public name -> the module that holds it
