@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from activekd_lab.errors import SettingError
+from activekd_lab.io.arguments import checked
 
 Array = np.ndarray[Any, Any]
 FEWEST_FOR_BOOTSTRAP = 5
@@ -37,7 +38,8 @@ class Paired(NamedTuple):
     Attributes:
         difference: their mean.
         low, high: bootstrap interval of the mean; NaN below five pairs.
-        p_t: paired t test, two-sided; NaN for a single pair.
+        p_t: paired t test, two-sided; NaN for one pair. Equal differences, which have no variance to divide by, get the
+            sign test's, 1 where they are 0.
         p_wilcoxon: Wilcoxon's signed-rank test, two-sided.
         p_wilcoxon_floor: the smallest value that p_wilcoxon can take with this many pairs.
         pairs: how many.
@@ -56,7 +58,7 @@ class Calibration(NamedTuple):
     """Top-1 predictions in M bins of equal width over their confidence (arXiv:1706.04599).
 
     Attributes:
-        ece: expected calibration error, Σ_m share_m · |accuracy_m − confidence_m|, a fraction.
+        ece: expected calibration error, Σ_m share_m · abs(accuracy_m − confidence_m), a fraction.
         counts: (M,) predictions a bin.
         confidence, accuracy: (M,) means in a bin, NaN where it is empty.
     """
@@ -74,9 +76,12 @@ class Ranks(NamedTuple):
         names: competitors, best first.
         ranks: (k,) mean ranks.
         blocks: n, blocks that hold a score of every competitor.
-        critical: difference of mean ranks beyond which two competitors differ (Nemenyi, Demšar 2006, section 3.2.2).
+        critical: difference of mean ranks within which two competitors are not told apart (Nemenyi; Demšar 2006).
         p_value: Friedman's test that all are alike; NaN for two competitors.
-        cliques: pairs of positions (first, last) of maximal groups that do not differ.
+        cliques: pairs of positions (first, last) of maximal groups in which no two are told apart: by Nemenyi's
+            difference and, as for `paired` scores, by the t test over all pairs with Holm's correction.
+        p_pairs, p_holm: (k, k) p values of the paired t tests between `names`, as they come, and with that correction;
+            1 on the diagonal.
     """
 
     names: tuple[str, ...]
@@ -85,8 +90,11 @@ class Ranks(NamedTuple):
     critical: float
     p_value: float
     cliques: tuple[tuple[int, int], ...]
+    p_pairs: Array
+    p_holm: Array
 
 
+@checked()
 def accuracy_at(labels: ArrayLike, accuracy: ArrayLike, count: float) -> float:
     """Return the accuracy at `count` labels, interpolated linearly; NaN outside the curve, which is never extended.
 
@@ -99,17 +107,17 @@ def accuracy_at(labels: ArrayLike, accuracy: ArrayLike, count: float) -> float:
     return float(np.interp(count, x, y)) if x[0] <= count <= x[-1] else math.nan
 
 
+@checked(probabilities="(N, C) finite", labels="(N,) integers", bins="1 … 100000")
 def reliability(probabilities: Array, labels: Array, *, bins: int = 15) -> Calibration:
     """Bin (N, C) probabilities, rows that sum to 1, with their (N,) classes; bin m of M is (m/M, (m+1)/M].
 
     Raises:
-        SettingError: no bins, or labels that do not fit.
+        SettingError: rows that are no probabilities, or labels that do not fit.
     """
-    if bins < 1 or len(labels) != len(probabilities) or not len(labels):
-        raise SettingError(
-            f"Calibration needs bins ≥ 1 and one label a row, but got {bins} bins and {len(labels)} labels for "
-            f"{len(probabilities)} rows."
-        )
+    if (probabilities < 0).any() or (np.abs(probabilities.sum(1, dtype=float) - 1) > 2e-2).any():  # float16's
+        raise SettingError("probabilities must be 0 or more and sum to 1 in every row; these look like logits.")
+    if not len(labels) or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
+        raise SettingError(f"labels must lie in 0 … {probabilities.shape[1] - 1}, but got {np.unique(labels)[:5]}.")
     confidence, right = probabilities.max(1).astype(np.float64), probabilities.argmax(1) == labels
     place = np.clip(np.ceil(confidence * bins).astype(int), 1, bins) - 1
     counts = np.bincount(place, minlength=bins)
@@ -118,6 +126,7 @@ def reliability(probabilities: Array, labels: Array, *, bins: int = 15) -> Calib
     return Calibration(float(np.abs(sums[0] - sums[1]).sum() / len(labels)), counts, *means)
 
 
+@checked()
 def area(labels: ArrayLike, accuracy: ArrayLike, *, between: tuple[float, float] | None = None) -> float:
     """Return the area under a learning curve divided by its width: its mean height, a fraction (trapezoids).
 
@@ -137,6 +146,7 @@ def area(labels: ArrayLike, accuracy: ArrayLike, *, between: tuple[float, float]
     return float(np.trapezoid(heights, counts) / (high - low))
 
 
+@checked()
 def label_cost(labels: ArrayLike, accuracy: ArrayLike, target: float) -> float:
     """Return how many labels the interpolated curve needs to first reach `target`; infinity if it never does.
 
@@ -162,6 +172,7 @@ def _curve(labels: ArrayLike, accuracy: ArrayLike) -> tuple[Array, Array]:
     return x, y
 
 
+@checked(level="between 0 and 1")
 def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     """Return the mean and Student's t interval of it, for values such as the accuracies of several seeds.
 
@@ -169,19 +180,20 @@ def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     seeds say.
     """
     x = _values(values)
-    _check_share("level", level)
     if len(x) == 1:
         return Interval(float(x[0]), math.nan, math.nan, 1)
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
     return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half, len(x))
 
 
+@checked()
 def mean_sd(values: ArrayLike) -> tuple[float, float]:
     """Return the mean and the sample standard deviation (0 for a single value)."""
     x = _values(values)
     return float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else 0.0
 
 
+@checked(resamples="1 … 1000000", seed=">= 0", level="between 0 and 1")
 def bootstrap_interval(values: ArrayLike, *, level: float = 0.95, resamples: int = 5000, seed: int = 0) -> Interval:
     """Return the mean and its expanded percentile bootstrap interval (Hesterberg 2015, arXiv:1411.5279).
 
@@ -195,7 +207,6 @@ def bootstrap_interval(values: ArrayLike, *, level: float = 0.95, resamples: int
         seed: of the draw.
     """
     x, n = _values(values), np.size(values)
-    _check_share("level", level)
     if n < FEWEST_FOR_BOOTSTRAP:
         return Interval(float(x.mean()), math.nan, math.nan, n)
     drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
@@ -204,6 +215,7 @@ def bootstrap_interval(values: ArrayLike, *, level: float = 0.95, resamples: int
     return Interval(float(x.mean()), float(low), float(high), n)
 
 
+@checked(seed=">= 0", level="between 0 and 1")
 def paired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Paired:
     """Compare scores that belong together one by one, as those of two selectors on equal seeds.
 
@@ -221,15 +233,11 @@ def paired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95, seed: in
         raise SettingError(f"first and second must hold pairs, but got {len(a)} and {len(b)} scores.")
     difference = a - b
     interval = bootstrap_interval(difference, level=level, seed=seed)
-    floor = min(1.0, 2.0 ** (1 - len(a)))
-    if len(a) > 1 and np.ptp(difference) <= 1e-12:  # all alike up to rounding: no variance to divide by
-        p_t = 1.0 if abs(interval.mean) <= 1e-12 else 0.0
-    else:
-        p_t = float(stats.ttest_rel(a, b).pvalue) if len(a) > 1 else math.nan
     p_wilcoxon = float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
-    return Paired(*interval[:3], p_t, p_wilcoxon, floor, len(a))
+    return Paired(*interval[:3], _p_paired(a, b), p_wilcoxon, min(1.0, 2.0 ** (1 - len(a))), len(a))
 
 
+@checked()
 def holm(p_values: ArrayLike) -> Array:
     """Return p values corrected for their number by Holm's step-down method, in the given order; at most 1.
 
@@ -241,11 +249,10 @@ def holm(p_values: ArrayLike) -> Array:
         raise SettingError(f"p_values must lie between 0 and 1, but got {p.tolist()}.")
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(stepped, 1)
-    return corrected
+    return np.minimum(stepped, 1)[np.argsort(order)]
 
 
+@checked(alpha="between 0 and 1")
 def mean_ranks(names: Sequence[str], scores: ArrayLike, *, alpha: float = 0.05) -> Ranks:
     """Rank k competitors in each of n blocks, higher scores first and ties shared, and test the mean ranks.
 
@@ -258,7 +265,6 @@ def mean_ranks(names: Sequence[str], scores: ArrayLike, *, alpha: float = 0.05) 
         SettingError: fewer than two competitors or blocks, or a missing score.
     """
     table = np.asarray(scores, float)
-    _check_share("alpha", alpha)
     n, k = table.shape if table.ndim == 2 else (0, 0)
     if n < 2 or k < 2 or len(names) != k or np.isnan(table).any():
         raise SettingError(
@@ -269,19 +275,41 @@ def mean_ranks(names: Sequence[str], scores: ArrayLike, *, alpha: float = 0.05) 
     critical = critical_difference(k, n, alpha=alpha)
     alike = bool((table == table[:, :1]).all())  # nothing but ties: no statistic
     p_value = math.nan if k < 3 else 1.0 if alike else float(stats.friedmanchisquare(*table.T).pvalue)
-    return Ranks(tuple(names[i] for i in order), ranks[order], n, critical, p_value, cliques(ranks[order], critical))
+    ranks, p_pairs, p_holm = ranks[order], *_p_of_pairs(table[:, order])
+    groups = cliques((np.abs(ranks[:, None] - ranks) > critical) & (p_holm < alpha))
+    return Ranks(tuple(names[i] for i in order), ranks, n, critical, p_value, groups, p_pairs, p_holm)
 
 
+def _p_of_pairs(table: Array) -> Array:
+    """Return (2, k, k) p values of paired t tests between columns of (n, k) scores: as they come, and by Holm."""
+    first, second = np.triu_indices(table.shape[1], 1)
+    p = [_p_paired(table[:, i], table[:, j]) for i, j in zip(first, second, strict=True)]
+    found = np.ones((2, *(table.shape[1],) * 2))
+    found[:, first, second] = found[:, second, first] = p, holm(p)
+    return found
+
+
+def _p_paired(a: Array, b: Array) -> float:
+    """Return the two-sided p value of the paired t test; NaN for a single pair."""
+    difference = a - b
+    if len(a) > 1 and np.ptp(difference) <= 1e-12:  # all alike up to rounding
+        return 1.0 if abs(difference.mean()) <= 1e-12 else 2.0 ** (1 - len(a))
+    return float(stats.ttest_rel(a, b).pvalue) if len(a) > 1 else math.nan
+
+
+@checked(competitors=">= 2", blocks=">= 1", alpha="between 0 and 1")
 def critical_difference(competitors: int, blocks: int, *, alpha: float = 0.05) -> float:
     """Return Nemenyi's critical difference of mean ranks, q·√(k(k+1)/6n) with q from the studentized range over √2."""
     q = float(stats.studentized_range.ppf(1 - alpha, competitors, np.inf)) / math.sqrt(2)
     return q * math.sqrt(competitors * (competitors + 1) / (6 * blocks))
 
 
-def cliques(ranks: ArrayLike, critical: float) -> tuple[tuple[int, int], ...]:
-    """Return the maximal runs, of at least two, of increasing `ranks` within the critical difference."""
-    x = np.asarray(ranks, float)
-    ends = [int(np.searchsorted(x, rank + critical, side="right")) - 1 for rank in x]
+@checked()
+def cliques(apart: Array) -> tuple[tuple[int, int], ...]:
+    """Return the maximal runs (first, last) of neighbours, at least two, of which (k, k) `apart` tells no two apart."""
+    if apart.shape != ((k := len(apart)), k) or apart.dtype != np.bool_ or np.diagonal(apart).any():
+        raise SettingError(f"apart must be (k, k) truths, none on the diagonal, but got {apart.dtype} {apart.shape}.")
+    ends = [max(j for j in range(i, k) if not apart[i : j + 1, i : j + 1].any()) for i in range(k)]
     return tuple((i, end) for i, end in enumerate(ends) if end > i and (i == 0 or ends[i - 1] < end))
 
 
@@ -290,8 +318,3 @@ def _values(values: ArrayLike) -> Array:
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
         raise SettingError(f"Expected at least one finite number, in a row, but got {x.tolist()}.")
     return x
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise SettingError(f"{name} must lie between 0 and 1, but got {value}.")

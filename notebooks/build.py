@@ -4,7 +4,8 @@ The sources are py:percent. Each gives the student's notebook, where `raise NotI
 an exercise between BEGIN SOLUTION and END SOLUTION, and the same with those lines in `instructor/`. The notebooks carry
 no outputs, and a cell's id comes from its text: the same source gives the same file, a small change a small diff.
 
-`<!-- badges: Colab and Binder -->` becomes badges once pyproject.toml has `[project.urls] Repository`, on GitHub.
+`<!-- badges: Colab and Binder -->` becomes badges once pyproject.toml has `[project.urls] Repository`, on GitHub;
+`<!-- diagram: teacher -->` becomes the drawing of the method with that part lit.
 
 Slides come from the cells' tags slide, subslide, fragment, skip and notes. A cell without one is placed by what it is:
 a heading begins a slide, other text one below it, code stays with its text, and settings are left out.
@@ -22,6 +23,8 @@ from pathlib import Path
 import jupytext
 import nbformat
 
+from activekd_lab.plots.diagram import method_diagram
+
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent / "pyproject.toml"
 _METADATA = {
@@ -30,6 +33,7 @@ _METADATA = {
 }
 BADGES = "<!-- badges: Colab and Binder -->"
 SLIDE_TYPES = ("slide", "subslide", "fragment", "skip", "notes")
+_DIAGRAM = re.compile(r"<!-- diagram: (?P<part>\w+) -->")
 STUB = r'\g<indent>raise NotImplementedError("your turn")\n'
 _SOLUTION = re.compile(r"(?P<indent> *)### BEGIN SOLUTION\n(?P<lines>.*?) *### END SOLUTION(\n|$)", re.DOTALL)
 
@@ -52,13 +56,17 @@ def build(source: Path, *, solutions: bool) -> str:
     taken: set[str] = set()
     for cell in notebook.cells:
         cell.id = _unused_id(cell.source, taken)
-        cell.source = cell.source.replace(BADGES, badges(source.stem))
+        cell.source = _DIAGRAM.sub(_drawn, cell.source.replace(BADGES, badges(source.stem)))
         cell.metadata.pop("lines_to_next_cell", None)  # jupytext's note on blank lines in the source
         cell.metadata["slideshow"] = {"slide_type": slide_type(cell)}
         if "exercise" in cell.metadata.get("tags", []):
             cell.source = _SOLUTION.sub(r"\g<lines>" if solutions else STUB, cell.source).rstrip()
     nbformat.validate(notebook)
     return str(nbformat.writes(notebook)) + "\n"
+
+
+def _drawn(found: re.Match[str]) -> str:
+    return method_diagram(found["part"]).image()
 
 
 def repository() -> str | None:

@@ -12,7 +12,13 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-LONGEST = ("browser", "test_sweep", "test_cli", "test_teacher", "notebooks")
+LONGEST = ("browser", "studies", "battery", "course", "cli", "teachers")
+
+
+def pytest_configure(config):
+    """What is slow is no part of the quick run, whatever else its file says."""
+    if config.option.markexpr == "quick":
+        config.option.markexpr = "quick and not slow"
 
 
 def pytest_collection_modifyitems(config, items):
@@ -56,7 +62,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def call():
     """Return the command line as a function of its arguments, run in this process: a new one imports for seconds."""
-    from activekd_lab.cli import main
+    from activekd_lab.cli.app import main
 
     def run(*arguments):
         out, err, code = io.StringIO(), io.StringIO(), 0
@@ -74,8 +80,8 @@ def call():
 @pytest.fixture(scope="session")
 def tiny_study():
     """Return a function (folder, selectors, seeds, steps) that writes tiny.yaml there and reads it as a study."""
-    from activekd_lab import grid
-    from activekd_lab.lab import USUAL, find_notebooks
+    from activekd_lab.course.lab import USUAL, find_notebooks
+    from activekd_lab.studies import grid
 
     def make(folder, *, selectors="random", seeds="[0, 1, 2]", steps=10):
         path = folder / "tiny.yaml"

@@ -5,13 +5,14 @@ without a GPU finds every tensor that was left on the wrong side.
 """
 
 from contextlib import contextmanager
+from importlib import import_module
 from unittest import mock
 
 import torch
 from torch.utils import _pytree as tree
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from activekd_lab import prepare, teacher
+from activekd_lab.teachers import clip as teacher
 
 DEVICE = torch.device("meta")
 CPU = torch.device("cpu")
@@ -98,7 +99,8 @@ def accelerator():
         mock.patch("torch.autocast", _Autocast),
         mock.patch("torch.optim.adam._device_dtype_check_for_fused", return_value=None),
         mock.patch("torch.__future__._overwrite_module_params_on_conversion", True),  # `held` moves along
-        mock.patch.object(prepare, "resolve_device", return_value=DEVICE),
+        mock.patch.object(import_module("activekd_lab.active.prepare"), "resolve_device", return_value=DEVICE),
+        mock.patch.object(import_module("activekd_lab.active.resolve"), "resolve_device", return_value=DEVICE),
         mock.patch.object(teacher, "resolve_device", return_value=DEVICE),
         Mode(),
     ):

@@ -5,8 +5,8 @@ import torch
 from pretended import accelerator
 
 import activekd_lab as akd
-from activekd_lab.selectors.base import REGISTRY
 from activekd_lab.selectors.kcenter import k_center_greedy
+from activekd_lab.selectors.registry import REGISTRY
 
 
 def test_it_refuses_what_a_gpu_refuses(g):

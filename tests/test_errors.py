@@ -2,7 +2,9 @@ import pickle
 
 import pytest
 
-from activekd_lab.errors import ActiveKDError, MissingExtraError, UnknownNameError, nearest_first
+from activekd_lab.errors import ActiveKDError, DataError, MissingExtraError, UnknownNameError, nearest_first
+
+pytestmark = pytest.mark.quick
 
 
 def test_unknown_name_lists_the_nearest_first():
@@ -25,3 +27,8 @@ def test_a_missing_extra_says_how_to_install_it():
 def test_errors_survive_the_way_between_processes(error):
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_what_a_message_quotes_cannot_steer_a_terminal():
+    error = DataError("a\x1b[2Jb\x00 is no class;\nmend it, \u202ebackwards, é")
+    assert str(error) == "a\\x1b[2Jb\\x00 is no class;\nmend it, \\u202ebackwards, é"

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
 from activekd_lab.rng import derive_seed, generator, numpy_generator
+
+pytestmark = pytest.mark.quick
 
 
 def test_the_derivation_never_changes():

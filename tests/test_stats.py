@@ -17,7 +17,10 @@ from activekd_lab.stats import (
     mean_ranks,
     mean_sd,
     paired,
+    reliability,
 )
+
+pytestmark = pytest.mark.quick
 
 LABELS, ACCURACY = [10, 20, 40], [0.2, 0.4, 0.5]
 # Demšar 2006 (JMLR 7), table 6: area under the ROC curve of C4.5, +m, +cf, +m+cf on 14 data sets. "voting" prints 0.975
@@ -70,6 +73,7 @@ def test_the_interval_of_a_mean_is_students():
     assert mean_sd([0.4, 0.6, 0.5]) == pytest.approx((0.5, 0.1))
 
 
+@pytest.mark.slow
 def test_the_bootstrap_interval_covers_and_is_silent_on_few_values():
     rng = np.random.default_rng(0)
     for n, expected in ((5, 0.92), (10, 0.95)):
@@ -116,7 +120,8 @@ def test_five_pairs_cannot_reach_five_percent_by_wilcoxon():
 
 def test_equal_scores_differ_by_nothing_and_one_pair_proves_nothing():
     assert paired([0.5] * 6, [0.5] * 6)[:5] == (0, 0, 0, 1, 1)
-    assert paired([0.5, 0.6, 0.7], [0.4, 0.5, 0.6]).p_t == 0  # always the same difference
+    assert paired([0.5, 0.6, 0.7], [0.4, 0.5, 0.6]).p_t == 0.25  # always the same difference: 2 of 8 signs
+    assert paired([0.71, 0.64], [0.70, 0.63]).p_t == 0.5
     assert math.isnan(paired([0.5], [0.4]).p_t)
     with pytest.raises(SettingError, match="must hold pairs, but got 2 and 3 scores"):
         paired([1, 2], [1, 2, 3])
@@ -143,6 +148,11 @@ def test_mean_ranks_and_critical_difference_of_demsars_example():
     # the paper's χ² of 9.28 is without the correction for ties, which makes p smaller
     assert 0.01 < found.p_value < scipy_stats.chi2.sf(9.28, 3)
     assert found.cliques == ((0, 3),)  # 3.143 − 1.964 < 1.25
+    columns = [DEMSAR[:, NAMES.index(name)] for name in found.names]
+    assert found.p_pairs[0, 3] == found.p_pairs[3, 0] == paired(columns[0], columns[3]).p_t
+    above = np.triu_indices(4, 1)
+    np.testing.assert_array_equal(found.p_holm[above], holm(found.p_pairs[above]))
+    assert np.diagonal(found.p_holm).tolist() == [1, 1, 1, 1]
     assert mean_ranks(NAMES, DEMSAR, alpha=0.1).critical == pytest.approx(1.12, abs=0.005)
 
 
@@ -157,9 +167,11 @@ def test_friedmans_test_is_for_three_or_more_and_finds_nothing_where_all_tie():
 @pytest.mark.parametrize("share", [0, 1, 1.2, -0.1])
 def test_levels_lie_between_zero_and_one(share):
     for function in (mean_interval, bootstrap_interval):
-        with pytest.raises(SettingError, match=f"level must lie between 0 and 1, but got {share}"):
+        with pytest.raises(
+            SettingError, match=f"level as a finite number between 0 and 1, but got (int|float) {share}"
+        ):
             function([0.1, 0.2, 0.3, 0.4, 0.5], level=share)
-    with pytest.raises(SettingError, match="alpha must lie between 0 and 1"):
+    with pytest.raises(SettingError, match="alpha as a finite number between 0 and 1"):
         mean_ranks(NAMES, DEMSAR, alpha=share)
 
 
@@ -171,12 +183,40 @@ def test_critical_values_are_those_of_demsars_table_5(competitors):
 
 
 def test_cliques_are_maximal_groups_only():
-    assert cliques([1.0, 1.5, 2.4, 4.0], 1.0) == ((0, 1), (1, 2))
-    assert cliques([1.0, 3.0], 1.0) == ()
-    assert cliques([1.0, 2.0], 1.0) == ((0, 1),)
+    def within(ranks):
+        return np.abs(np.subtract.outer(ranks, ranks)) > 1
+
+    assert cliques(within([1.0, 1.5, 2.4, 4.0])) == ((0, 1), (1, 2))
+    assert cliques(within([1.0, 3.0])) == ()
+    assert cliques(within([1.0, 2.0])) == ((0, 1),)
+
+
+def test_ranks_tell_nobody_apart_whom_the_paired_tests_do_not():
+    rng = np.random.default_rng(0)
+    small = np.array([0.01, 0.02, 0.01, 0.3, 0.01, 0.02])  # always ahead, but one seed carries the mean
+    base = rng.normal(0.5, 0.01, 6)
+    found = mean_ranks(["a", "b"], np.stack([base + small, base], axis=1))
+    assert found.ranks.tolist() == [1, 2]
+    assert found.critical < 1  # Nemenyi's difference alone would tell them apart
+    assert paired(base + small, base).p_t > 0.05
+    assert found.cliques == ((0, 1),)
 
 
 @pytest.mark.parametrize("table", [[[1, 2]], [[1], [2]], [[1, math.nan], [1, 2]]])
 def test_too_little_to_rank_is_refused(table):
     with pytest.raises(SettingError, match="at least 2 blocks"):
         mean_ranks(["a", "b"][: len(table[0])], table)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "message"),
+    [
+        ([[3.0, -2.0]], [0], "look like logits"),
+        ([[0.9, 0.3]], [0], "sum to 1"),
+        ([[0.9, 0.1]], [-1], "labels must lie in 0 … 1"),
+        ([[0.9, 0.1]], [2], "labels must lie in 0 … 1"),
+    ],
+)
+def test_calibration_is_of_probabilities_and_of_labels_that_are_known(probabilities, labels, message):
+    with pytest.raises(SettingError, match=message):
+        reliability(np.array(probabilities), np.array(labels))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,18 @@ def _measure_once(work: Callable[[], Any]) -> tuple[Cost, Any]:
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     extra = max(peak.extra, torch.cuda.max_memory_allocated() - held if cuda else 0)
     return Cost(seconds, cpu, extra), result
+
+
+@contextmanager
+def empty_cache() -> Iterator[Path]:
+    """Point the cache at an empty folder for a while, so that whatever is cached is really computed; return it."""
+    before = os.environ.get("ACTIVEKD_LAB_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ACTIVEKD_LAB_CACHE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            os.environ.pop("ACTIVEKD_LAB_CACHE") if before is None else os.environ.update(ACTIVEKD_LAB_CACHE=before)
 
 
 class _Peak:

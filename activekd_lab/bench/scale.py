@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from activekd_lab.bench.cost import measure
 from activekd_lab.bench.selector_data import PIECE, make_points, write_map
 from activekd_lab.errors import SettingError
 from activekd_lab.selectors import k_center_greedy
-from activekd_lab.selectors.rows import Rows
+from activekd_lab.selectors.engine.rows import Rows
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "smoke": {"rows": 4000, "classes": 50, "labels": 50, "budget": 50},
@@ -78,6 +79,36 @@ def select_from(pool: NDArray[np.floating] | Tensor, centers: Tensor, budget: in
     )
 
 
+def plain_picks(pool: NDArray[np.floating] | Tensor, centers: Tensor, picks: int) -> tuple[list[int], float]:
+    """Pick as `select_from`, but read the whole pool for each pick; return the picks and seconds of one.
+
+    The first pick is left out of the mean: it looks at all labels, the others at one new centre.
+    """
+    source, found, at = Rows(pool), list[int](), centers.float()
+    nearest, seconds = torch.full((len(source),), torch.inf), list[float]()
+    for _ in range(picks):
+        begun = time.perf_counter()
+        for start, rows in source.pieces():
+            part = nearest[start : start + len(rows)]
+            torch.minimum(part, torch.cdist(rows, at, compute_mode="donot_use_mm_for_euclid_dist").amin(1), out=part)
+        found.append(int(nearest.argmax()))
+        at = source.single(source.raw(torch.tensor(found[-1:])))
+        seconds.append(time.perf_counter() - begun)
+    return found, sum(seconds[1:]) / max(1, picks - 1)
+
+
+class Looks:
+    """True distances that are looked up one at a time, `looks(i)`, and counted."""
+
+    def __init__(self, distances: Tensor) -> None:
+        self.distances, self.count = distances, 0
+
+    def __call__(self, place: int) -> float:
+        """Return the distance at a place."""
+        self.count += 1
+        return float(self.distances[place])
+
+
 def growth(pool: NDArray[np.floating], centers: Tensor, budget: int, parts: int = 4) -> list[Selection]:
     """Select from the first N / 2^(parts − 1), …, N / 2, N rows of a pool, whose order is random.
 
@@ -118,8 +149,11 @@ def compare_rounding(pool: NDArray[np.float16], centers: Tensor, budget: int) ->
 
 
 def sizes(shapes: Sequence[tuple[str, int, int, int]]) -> list[tuple[str, str, str, str]]:
-    """Return, for (name, N, C, image side), the GB of float32 and float16 probabilities and of the decoded images."""
-    return [
-        (name, f"{4 * n * c / 1e9:.3f}", f"{2 * n * c / 1e9:.3f}", f"{3 * n * side**2 / 1e9:.3f}")
-        for name, n, c, side in shapes
-    ]
+    """Return, for (name, N, C, image side), the size of float32 and float16 probabilities and of the decoded images."""
+    return [(name, _size(4 * n * c), _size(2 * n * c), _size(3 * n * side**2)) for name, n, c, side in shapes]
+
+
+def _size(count: int) -> str:
+    """Return bytes in the largest unit of which there is one at least, to two decimals."""
+    unit, name = next(((u, n) for u, n in ((1e9, "GB"), (1e6, "MB")) if count >= u), (1e3, "kB"))
+    return f"{count / unit:.2f} {name}"

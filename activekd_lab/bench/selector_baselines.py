@@ -72,6 +72,14 @@ def skactiveml_coreset(points: Tensor, centers: Tensor, budget: int) -> Tensor:
     return torch.from_numpy(CoreSet(random_state=0).query(x, y, batch_size=budget) - len(centers))
 
 
+def skactiveml_herding(view: PoolView, budget: int) -> Tensor:
+    """scikit-activeml's MaxHerding, the same kernel, on a pool without labels: (B,) positions."""
+    from skactiveml.pool import MaxHerding  # noqa: PLC0415  (test extra)
+
+    strategy = MaxHerding(metric="rbf", metric_dict={"gamma": 1.0}, random_state=0)
+    return torch.from_numpy(strategy.query(view.features.numpy(), np.full(len(view), np.nan), batch_size=budget))
+
+
 def skactiveml_badge(view: PoolView, budget: int) -> Tensor:
     """scikit-activeml's Badge with the view's probabilities: (B,) positions."""
     from skactiveml.base import SkactivemlClassifier  # noqa: PLC0415  (test extra)

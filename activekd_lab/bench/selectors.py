@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,15 @@ from activekd_lab.bench.selector_baselines import (
     recompute_every_pick,
     skactiveml_badge,
     skactiveml_coreset,
+    skactiveml_herding,
 )
 from activekd_lab.bench.selector_data import FEATURES, PROBABILITIES, gradient_view, make_points, write_map
+from activekd_lab.compare.table import Table
+from activekd_lab.device import threads_set
 from activekd_lab.errors import UnknownNameError
+from activekd_lab.progress import silent
 from activekd_lab.selectors import PoolView, k_center_greedy, select
-from activekd_lab.selectors.rows import Rows
-from activekd_lab.selectors.threads import threads_set
+from activekd_lab.selectors.engine.rows import Rows
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -79,7 +82,7 @@ def run(
     full: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> dict[str, Any]:
     """Measure and return everything as plain data: machine, comparisons, and the ImageNet-scale run.
 
@@ -101,38 +104,20 @@ def run(
     return found | {"comparisons": [c.plain() for c in done]}
 
 
-def tables(found: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return (title, columns, rows of text) for each part of what `run` found."""
+def tables(found: dict[str, Any]) -> list[Table]:
+    """Return a table for each part of what `run` found."""
     out = []
     if "comparisons" in found:
-        columns = [
-            "ours",
-            "against",
-            "data",
-            "N",
-            "C",
-            "L",
-            "B",
-            "seconds",
-            "theirs",
-            "ratio",
-            "CPU ratio",
-            "same ids",
-            "extra MiB",
-        ]
-        out.append(("Selection, both sides in one run", columns, [_row(c) for c in found["comparisons"]]))
+        columns = ["ours", "against", "data", "N", "C", "L", "B", "seconds", "theirs", "ratio", "CPU ratio", "same ids"]
+        columns.append("extra MiB")
+        out.append(Table("Selection, both sides in one run", columns, [_row(c) for c in found["comparisons"]]))
     if "imagenet" in found:
         rows = [[key, f"{value:.4g}"] for key, value in found["imagenet"].items()]
-        out.append(("k-center from a float16 memory map", ["measure", "value"], rows))
+        out.append(Table("k-center from a float16 memory map", ["measure", "value"], rows))
     return out
 
 
-def render(found: dict[str, Any]) -> str:
-    """Return the tables as aligned plain text."""
-    return "\n\n".join(f"{title}\n{_aligned([columns, *rows])}" for title, columns, rows in tables(found))
-
-
-def scaling(sizes: tuple[int, ...] = (5_000, 20_000, 80_000), say: Say = lambda text: None) -> list[dict[str, Any]]:
+def scaling(sizes: tuple[int, ...] = (5_000, 20_000, 80_000), say: Say = silent) -> list[dict[str, Any]]:
     """Measure ours and one product a pick over N (C 100, L 500, B 200), for `scaling_figure`."""
     return [c.plain() for c in _against_products([(n, 100, 500, 200) for n in sizes], "cpu", say)]
 
@@ -165,7 +150,7 @@ def imagenet_scale(
     *,
     device: str = "cpu",
     folder: str | None = None,
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> dict[str, float]:
     """Pick from a float16 memory map and return seconds, reads of the map, bandwidth and peak extra memory."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -222,20 +207,28 @@ def _against_skactiveml(say: Say) -> list[Comparison]:
     except ImportError:
         say("scikit-activeml is not installed: left out")
         return []
-    say("scikit-activeml's CoreSet and Badge")
+    say("scikit-activeml's CoreSet, Badge and MaxHerding")
     n, c, labels, budget = RECOMPUTE
     x, y = _points("clustered", n, c, labels, "cpu")
     out = [_k_center(x, y, budget, "clustered", "scikit-activeml CoreSet", skactiveml_coreset)]
     view = gradient_view(min(n, 5000), 20, 64, "cpu")
-    return [*out, _badge("scikit-activeml Badge", view, min(budget, 50), skactiveml_badge)]
+    out.append(_badge("scikit-activeml Badge", view, min(budget, 50), skactiveml_badge))
+    return [*out, _strategy("max_herding", "scikit-activeml MaxHerding", view, min(budget, 50), skactiveml_herding)]
 
 
 def _badge(against: str, view: PoolView, budget: int, baseline: Callable[[PoolView, int], Tensor]) -> Comparison:
+    return replace(_strategy("badge", against, view, budget, baseline), same_ids=None)  # both draw
+
+
+def _strategy(
+    name: str, against: str, view: PoolView, budget: int, baseline: Callable[[PoolView, int], Tensor]
+) -> Comparison:
     generator = torch.Generator().manual_seed(0)
-    ours, _ = measure(lambda: select("badge", view, budget, generator=generator))
-    theirs, _ = measure(lambda: baseline(view, budget))
+    ours, ids = measure(lambda: select(name, view, budget, generator=generator))
+    theirs, picks = measure(lambda: baseline(view, budget))
+    same = float((ids == view.ids[picks]).double().mean())
     size = {"N": len(view), "C": view.num_classes, "D": view.features.shape[1], "L": 0, "B": budget}
-    return Comparison("badge", against, "clustered", size, ours, theirs)
+    return Comparison(name, against, "clustered", size, ours, theirs, same)
 
 
 def _k_center(
@@ -278,8 +271,3 @@ def _row(c: dict[str, Any]) -> list[str]:
     numbers = [f"{ours['seconds']:.3f}", f"{theirs['seconds']:.2f}", *ratios, same]
     shape = [f"{size[k]:,}" for k in ("N", "C", "L", "B")]
     return [c["method"], c["against"], c["data"], *shape, *numbers, f"{ours['extra_bytes'] / 2**20:.0f}"]
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

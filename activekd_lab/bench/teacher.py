@@ -5,48 +5,51 @@ Ratios have both sides measured here, one after the other, on the bundled teache
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from activekd_lab.bias import Clusters, agreement, calibration, choose_count, find_clusters, shuffle_classes, stability
+from activekd_lab.active.inputs import CachedViewInputs, ViewInputs
+from activekd_lab.active.loop import ActiveRun
+from activekd_lab.active.pool import initial_ids
+from activekd_lab.active.prepare import prepare
+from activekd_lab.active.views import encode_cached_views
+from activekd_lab.bench.cost import empty_cache
+from activekd_lab.compare.table import Table
 from activekd_lab.config import RunConfig
 from activekd_lab.data import Task, load_task
-from activekd_lab.data.pool import initial_ids
-from activekd_lab.fewshot import CLAP, FEW_SHOT, few_shot
-from activekd_lab.loop import ActiveRun
+from activekd_lab.progress import silent
 from activekd_lab.rng import generator
-from activekd_lab.teacher import Teacher, ZeroShotHead, load_teacher
-from activekd_lab.training import Inputs, ViewInputs
-from activekd_lab.view_cache import CachedViewInputs, encode_cached_views
+from activekd_lab.students.training import Inputs
+from activekd_lab.teachers.bias import (
+    Clusters,
+    agreement,
+    calibration,
+    choose_count,
+    find_clusters,
+    shuffle_classes,
+    stability,
+)
+from activekd_lab.teachers.clap import CLAP
+from activekd_lab.teachers.clip import Teacher, load_teacher
+from activekd_lab.teachers.few_shot import FEW_SHOT, few_shot
+from activekd_lab.teachers.zero_shot import ZeroShotHead
 
 SHOTS = (1, 2, 4, 8, 16)
 Say = Callable[[str], None]
 
 
-class BenchTable(NamedTuple):
-    """A table to print: title, column heads, rows of text."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
-def speed(images: int = 2000, say: Say = lambda text: None) -> BenchTable:
+def speed(images: int = 2000, say: Say = silent) -> Table:
     """Time encoding against reading the cache, and a CLAP fit against one pass of the encoder over its images."""
     task = load_task("shapes", pool_size=images, test_per_class=1, val_per_class=1)
     teacher = load_teacher("bundled")
     teacher.fingerprint, task.train.fingerprint  # noqa: B018  (hashes both sides need, kept by both)
     say(f"encoding {images} images twice")
-    with _empty_cache():
+    with empty_cache():
         first, second = (_seconds(lambda: teacher.encode(task.train)) for _ in range(2))
         say("drawing batches of 128 views")
         fresh, cached = _view_batches(teacher, task)
@@ -61,10 +64,10 @@ def speed(images: int = 2000, say: Say = lambda text: None) -> BenchTable:
         ["CLAP, L 1000, C 100, D 512, all 300 epochs", f"{fit:.2f} s", ""],
         ["one epoch of the same if it encoded images", f"{per_thousand:.2f} s", f"{per_thousand * 300 / fit:.0f}× all"],
     ]
-    return BenchTable(f"teacher, {torch.get_num_threads()} threads", ["what", "time", "ratio"], rows)
+    return Table(f"teacher, {torch.get_num_threads()} threads", ["what", "time", "ratio"], rows)
 
 
-def few_shot_table(name: str, *, seeds: int = 3, shots: Sequence[int] = SHOTS, say: Say = lambda t: None) -> BenchTable:
+def few_shot_table(name: str, *, seeds: int = 3, shots: Sequence[int] = SHOTS, say: Say = lambda t: None) -> Table:
     """Measure test accuracy of every few-shot teacher by labels a class, mean ± standard deviation over draws."""
     task, teacher = load_task(name), load_teacher("bundled")
     head = teacher.zero_shot(task)
@@ -78,10 +81,10 @@ def few_shot_table(name: str, *, seeds: int = 3, shots: Sequence[int] = SHOTS, s
         rows.append([method, *cells])
     zero_shot = f"{100 * _accuracy(head.logits(test), task.test.labels):.1f}"
     title = f"{name}: test accuracy, %, of few-shot teachers by shots ({seeds} draws); zero-shot {zero_shot}"
-    return BenchTable(title, ["shots", *map(str, shots)], rows)
+    return Table(title, ["shots", *map(str, shots)], rows)
 
 
-def bias_table(name: str, *, seeds: int = 3, say: Say = lambda text: None) -> BenchTable:
+def bias_table(name: str, *, seeds: int = 3, say: Say = silent) -> Table:
     """Measure the bias of the teacher, of its two controls, and of students before and after distillation."""
     task, teacher = load_task(name), load_teacher("bundled")
     embeddings = teacher.encode(task.train)
@@ -103,15 +106,15 @@ def bias_table(name: str, *, seeds: int = 3, say: Say = lambda text: None) -> Be
     heads = ["clusters", "classes each", "mass within r", "stability", "ARI with teacher", "NMI", "ECE", "accuracy"]
     rows = [[label, *(_spread(v, 1, 2) for v in zip(*found, strict=True))] for label, found in columns.items()]
     title = f"{name}: structured prediction bias, K = {K} (best silhouette of the teacher), {seeds} seeds"
-    return BenchTable(title, ["points", *heads], rows)
+    return Table(title, ["points", *heads], rows)
 
 
 def _students(task: str, seed: int) -> dict[str, Tensor]:
     """Return (N, C) probabilities of students with one label a class: untrained, labels only, distilled."""
     found = {}
     for label, method in (("labels only", "ce"), ("DHO", "dho")):
-        active = ActiveRun(RunConfig(task=task, method=method, rounds=0, seed=seed))
-        fresh = active.prepared.new_student(active.config, generator(seed, "student", 0))
+        active = ActiveRun(prepare(RunConfig(task=task, method=method, rounds=0, seed=seed)))
+        fresh = active.prepared.new_student(generator(seed, "student", 0))
         found["student, untrained"] = active.prepared.predict(fresh)[0].probabilities()
         list(active)
         assert active.student is not None
@@ -183,20 +186,8 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-@contextmanager
-def _empty_cache() -> Iterator[None]:
-    """Point the cache at an empty folder for a while, so that the first side really computes."""
-    before = os.environ.get("ACTIVEKD_LAB_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["ACTIVEKD_LAB_CACHE"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("ACTIVEKD_LAB_CACHE") if before is None else os.environ.update(ACTIVEKD_LAB_CACHE=before)
-
-
-def tables(*, seeds: int = 3, say: Say = lambda text: None) -> list[BenchTable]:
-    """Return the few-shot and the bias tables of both bundled tasks."""
+def tables(*, seeds: int = 3, say: Say = silent) -> list[Table]:
+    """Return the few-shot and the bias tables of `shapes` and `digits`."""
     names = ("shapes", "digits")
     return [few_shot_table(n, seeds=seeds, say=say) for n in names] + [
         bias_table(n, seeds=seeds, say=say) for n in names

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,19 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from activekd_lab.bench.teacher import BenchTable
+from activekd_lab.active.inputs import CachedViewInputs, WholeStudent
+from activekd_lab.active.pool import Pool, initial_ids
+from activekd_lab.active.prepare import prepare
+from activekd_lab.active.prepared import Prepared
+from activekd_lab.active.rounds import accuracy as test_accuracy
+from activekd_lab.active.rounds import train_student
+from activekd_lab.compare.table import Table
 from activekd_lab.config import RunConfig
-from activekd_lab.data.pool import initial_ids
-from activekd_lab.prepare import Prepared, prepare, resolve_backbone
+from activekd_lab.progress import silent
 from activekd_lab.rng import generator
-from activekd_lab.rounds import training_plan
-from activekd_lab.student import DualHeadStudent, StudentOutput
-from activekd_lab.training import Inputs, fit
-from activekd_lab.view_cache import CachedViewInputs
+from activekd_lab.students.student import DualHeadStudent, StudentOutput
+from activekd_lab.students.training import Inputs
+from activekd_lab.teachers.clip import Teacher
 
 Say = Callable[[str], None]
 SIDES: dict[str, dict[str, Any]] = {
@@ -40,7 +44,7 @@ SIDES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(eq=False)
-class PlainInputs:
+class DecodedInputs(WholeStudent):
     """The straightforward way: every image is decoded and augmented alone, the teacher sees every batch."""
 
     prepared: Prepared
@@ -61,16 +65,12 @@ class PlainInputs:
             views = torch.stack([self.augment(Image.open(io.BytesIO(self.files[i]))) for i in ids.tolist()])
         decoded = time.perf_counter()
         views = views.to(self.prepared.device)
+        assert isinstance(self.prepared.teacher, Teacher)
         with torch.no_grad():
             logits = self.prepared.zero_shot.logits(self.prepared.teacher.encode_views(views))
         self.seconds["decode and augment"] += decoded - started
         self.seconds["teacher"] += time.perf_counter() - decoded
         return views, logits
-
-    def forward(self, student: DualHeadStudent, inputs: Tensor) -> StudentOutput:
-        """Run the whole student."""
-        output: StudentOutput = student(inputs)
-        return output
 
 
 @dataclass(eq=False)
@@ -90,18 +90,18 @@ class _Timed:
         return self.inputs.forward(student, inputs)
 
 
-def speed(*, steps: int = 20, device: str = "auto", say: Say = lambda text: None) -> BenchTable:
+def speed(*, steps: int = 20, device: str = "auto", say: Say = silent) -> Table:
     """Time `steps` steps of 64 + 64 images for each side, after two to warm up."""
     found: dict[str, tuple[float, dict[str, float]]] = {}
     for name in SIDES:
         say(f"{name}: {steps} steps")
-        prepared, config = _prepared(name, seed=0, device=device)
-        inputs = _inputs(name, prepared, config)
-        _fit(prepared, config.with_(steps=2), inputs)
+        prepared = _prepared(name, seed=0, steps=steps, device=device)
+        inputs = _inputs(name, prepared)
+        _fit(_prepared(name, seed=0, steps=2, device=device), inputs)
         for part in inputs.seconds:
             inputs.seconds[part] = 0.0
         started = time.perf_counter()
-        _fit(prepared, config.with_(steps=steps), inputs)
+        _fit(prepared, inputs)
         if prepared.device.type == "cuda":
             torch.cuda.synchronize()
         found[name] = (time.perf_counter() - started, inputs.seconds)
@@ -111,45 +111,42 @@ def speed(*, steps: int = 20, device: str = "auto", say: Say = lambda text: None
         split = parts | {"student": seconds - sum(parts.values())}
         shares = ", ".join(f"{part} {value / seconds:.0%}" for part, value in split.items())
         rows.append([name, f"{steps * 128 / seconds:,.0f}", f"{plain / seconds:.1f}×", shares])
-    return BenchTable("a training step of 64 + 64 images", ["way", "images/s", "ratio", "where the time goes"], rows)
+    return Table("a training step of 64 + 64 images", ["way", "images/s", "ratio", "where the time goes"], rows)
 
 
-def accuracy(*, seeds: int = 3, steps: int = 200, say: Say = lambda text: None) -> BenchTable:
+def accuracy(*, seeds: int = 3, steps: int = 200, say: Say = silent) -> Table:
     """Train the same student the plain way and on cached views: test accuracy in percent, mean ± deviation."""
     rows = []
     for name in list(SIDES)[:4]:
         found = []
         for seed in range(seeds):
             say(f"{name}: seed {seed}")
-            prepared, config = _prepared(name, seed=seed, device="auto")
-            student = _fit(prepared, config.with_(steps=steps), _inputs(name, prepared, config))
-            predicted = prepared.predict(student)[1].probabilities().argmax(1)
-            found.append(100 * float((predicted == prepared.task.test.labels).float().mean()))
+            prepared = _prepared(name, seed=seed, steps=steps, device="auto")
+            student = _fit(prepared, _inputs(name, prepared))
+            found.append(100 * test_accuracy(prepared.predict(student)[1].probabilities(), prepared.task.test.labels))
         rows.append([name, f"{np.mean(found):.1f} ± {np.std(found, ddof=1) if seeds > 1 else 0:.1f}"])
-    return BenchTable(f"digits, small_cnn, 4 labels a class, {steps} steps, {seeds} seeds", ["way", "accuracy"], rows)
+    return Table(f"digits, small_cnn, 4 labels a class, {steps} steps, {seeds} seeds", ["way", "accuracy"], rows)
 
 
-def _prepared(name: str, *, seed: int, device: str) -> tuple[Prepared, RunConfig]:
+def _prepared(name: str, *, seed: int, steps: int, device: str) -> Prepared:
     settings = {"backbone": "small_cnn", "image_size": 32} | SIDES[name]
     if settings["backbone"] == "efficientnet_lite0":
         settings.pop("image_size")
-    config = resolve_backbone(RunConfig(task="digits", initial_per_class=4, seed=seed, device=device, **settings))
-    return prepare(config), config
+    return prepare(RunConfig(task="digits", initial_per_class=4, seed=seed, steps=steps, device=device, **settings))
 
 
-def _inputs(name: str, prepared: Prepared, config: RunConfig) -> Any:
+def _inputs(name: str, prepared: Prepared) -> Any:
     plain = name == next(iter(SIDES))
     assert plain or isinstance(prepared.inputs, CachedViewInputs) == ("teacher_views" in SIDES[name])
-    return PlainInputs(prepared, config.image_size) if plain else _Timed(prepared.inputs)
+    return DecodedInputs(prepared, prepared.config.image_size) if plain else _Timed(prepared.inputs)
 
 
-def _fit(prepared: Prepared, config: RunConfig, inputs: Inputs) -> DualHeadStudent:
-    task, seed = prepared.task, config.seed
-    ids = initial_ids(task.train, task.num_classes, config.initial_per_class, generator(seed, "initial"))
-    rest = torch.ones(len(task.train), dtype=torch.bool).index_fill(0, ids, False).nonzero().flatten()
-    student, plan = prepared.new_student(config, generator(seed, "student", 0)), training_plan(config, len(ids))
-    fit(student, inputs, ids, task.train.labels[ids], rest, plan, generator=generator(seed, "train", 0))
-    return student
+def _fit(prepared: Prepared, inputs: Inputs) -> DualHeadStudent:
+    task, config = prepared.task, prepared.config
+    pool = Pool(task.train)
+    ids = initial_ids(task.train, task.num_classes, config.initial_per_class, generator(config.seed, "initial"))
+    pool.buy(ids, round_index=0, source="initial")
+    return train_student(replace(prepared, inputs=inputs), pool, seed=config.seed, key=0)[0]
 
 
 def _jpeg(image: Tensor) -> bytes:

@@ -1,9 +1,14 @@
-"""Rows that are computed in chunks and cached: a kill costs one chunk, a damaged file is made again, all can be listed.
+"""Rows that are computed in chunks and cached: a kill costs seconds, a damaged file is made again, all can be listed.
 
 A finished tensor is `<kind>/<hash of the key>.safetensors`. While it is made, it grows by chunks as `.partial`, the
-beginning of that very file, so neither making nor reading it takes more memory than a chunk: it may be larger than the
-memory of the machine. Each file carries its key, so a file from other weights is never used; a lock beside it lets a
-second process wait for the first instead of doing the same work.
+beginning of that very file, so neither making nor reading it takes more memory than a few chunks: it may be larger than
+the memory of the machine. Chunks are written together every `SECONDS`, however long one of them takes. Each file
+carries its key, so a file from other weights is never used; a lock beside it lets a second process wait for the first
+instead of doing the same work.
+
+Each file also carries a checksum a chunk. A chunk of an unfinished file is used if it fits its own; a finished file is
+checked at each opening up to 64 MiB, a larger one (CRC-32: a second a GB) when anybody has written to it since it was
+last found whole, which its time of change tells. So a bit that rots on the disk of a large file is not seen.
 """
 
 from __future__ import annotations
@@ -12,21 +17,37 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-import torch
-from filelock import FileLock
-from safetensors import SafetensorError, safe_open
+from filelock import Timeout
+from safetensors import safe_open
 from torch import Tensor
 
-from activekd_lab.data.store import cache_dir
+from activekd_lab.data.chunks import (
+    STAMP,
+    WRONG,
+    Layout,
+    canonical,
+    continue_from,
+    date_whole,
+    fits,
+    header_of,
+    layout_of,
+    read_header,
+    store,
+)
+from activekd_lab.data.store import DISK, cache_dir
 from activekd_lab.errors import DataError, UnknownNameError
+from activekd_lab.io.files import disk, regular, shown
+from activekd_lab.io.lock import FileLock
 
-_STAMP, _LONGEST_HEADER = "activekd_lab", 100_000_000  # bytes, as safetensors itself allows
-_DTYPES = {torch.uint8: "U8", torch.bool: "BOOL", torch.float16: "F16", torch.bfloat16: "BF16", torch.float32: "F32"}
+SECONDS = 5.0  # between two writes: what a kill costs, beside the chunk at hand
+_HELD = 1 << 25  # bytes that wait for a write at most
 
 
 def cached_rows(
@@ -36,10 +57,11 @@ def cached_rows(
     compute: Callable[[range], Tensor],
     *,
     chunk: int,
+    paced: bool = False,
     about: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Return (count, …) rows from the cache, or compute them chunk by chunk and store each chunk at once.
+    """Return (count, …) rows from the cache, or compute them chunk by chunk and store what there is every `SECONDS`.
 
     The rows are mapped from the file: they take memory only where they are read, and writing to them changes no file.
 
@@ -48,12 +70,13 @@ def cached_rows(
         key: all that determines the rows.
         count: how many rows.
         compute: makes the rows of a range. It is called for the chunks that are not on disk yet.
-        chunk: rows between two writes.
+        chunk: rows that are computed at once, and have a checksum.
+        paced: compute fewer at once where a row is so slow that a chunk would take seconds; a row is tried for it.
         about: what `activekd-lab cache` shows for the file.
         progress: called with (done, total) after each chunk.
 
     Raises:
-        DataError: the disk has too little room; nothing but the first chunk was computed.
+        DataError: the disk has too little room, then nothing but the first chunk was computed; or it cannot be written.
 
     Warns:
         UserWarning: a file is damaged or belongs to another key; it is named and made again.
@@ -62,11 +85,10 @@ def cached_rows(
     found = _read(path, key, count, warn=False)
     if found is not None:
         return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(_lock(path)):
+    with _locked(path):
         found = _read(path, key, count)  # another process may have made it meanwhile
         if found is None:
-            _fill(path, key, count, compute, chunk, about, progress or (lambda done, total: None))
+            _fill(path, key, count, compute, chunk, paced, about, progress or (lambda done, total: None))
             found = _read(path, key, count)
     assert found is not None
     return found
@@ -74,7 +96,7 @@ def cached_rows(
 
 def rows_path(kind: str, key: Mapping[str, str]) -> Path:
     """Return the file of a finished tensor."""
-    return cache_dir() / kind / f"{hashlib.sha256(_canonical(key).encode()).hexdigest()[:20]}.safetensors"
+    return cache_dir() / kind / f"{hashlib.sha256(f'2 {canonical(key)}'.encode()).hexdigest()[:20]}.safetensors"
 
 
 def partial_path(path: Path) -> Path:
@@ -86,8 +108,19 @@ def _lock(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
-def _canonical(key: Mapping[str, str]) -> str:
-    return json.dumps(dict(key), sort_keys=True)
+@contextmanager
+def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    busy = False
+    with ExitStack() as stack:
+        with disk(path.parent, "written", DISK, kind=DataError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(FileLock(_lock(path)) if wait else FileLock(_lock(path), wait=False))
+            except Timeout:
+                busy = True
+        if busy:
+            raise Timeout(str(_lock(path)))
+        yield
 
 
 def _fill(
@@ -96,80 +129,94 @@ def _fill(
     count: int,
     compute: Callable[[range], Tensor],
     chunk: int,
+    paced: bool,
     about: str,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Append the missing chunks to the partial file and give it its final name."""
-    with partial_path(path).open("a+b") as file:
-        done = _continue_from(file, key, count, chunk)
+    """Write the missing chunks into the partial file and give it its final name."""
+    partial = partial_path(path)
+    with ExitStack() as stack:
+        with disk(partial, "written", DISK, kind=DataError):
+            regular(partial)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            file = stack.enter_context(os.fdopen(os.open(partial, flags, 0o666), "r+b"))
+            done, layout, chunk = continue_from(file, partial, key, count, chunk)
+        if layout is None and paced and count:
+            chunk = _pace(chunk, compute)
+        held: list[Tensor] = []
+
+        def write() -> None:
+            nonlocal done, layout
+            with disk(partial, "written", DISK, kind=DataError):
+                while held:
+                    if layout is None:
+                        layout = _start(file, path, header_of(held[0], key, count, chunk, about))
+                    store(file, layout, held[0], done, done // chunk)
+                    done += len(held.pop(0))
+                file.flush()
+                os.fsync(file.fileno())
+
+        stack.callback(write)  # what is done when the user stops, or a row fails, is kept too
+        written = time.monotonic()
         for start in range(done, max(count, 1), chunk):
             ids = range(start, min(start + chunk, count))
-            rows = compute(ids).contiguous()
-            if start == 0:
-                _start(file, rows, key, count, about)
-            file.write(rows.view(torch.uint8).numpy().data if rows.numel() else b"")
-            file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave a hole that looks like rows
+            held.append(compute(ids).contiguous())
+            waits = time.monotonic() - written
+            if layout is None or waits >= SECONDS or sum(rows.nbytes for rows in held) >= _HELD:
+                write()
+                written = time.monotonic()
             progress(ids.stop, count)
-    os.replace(partial_path(path), path)
+    with disk(path, "written", DISK, kind=DataError):
+        date_whole(partial)
+        os.replace(partial, path)
 
 
-def _start(file: BinaryIO, rows: Tensor, key: Mapping[str, str], count: int, about: str) -> None:
-    """Write the safetensors header of all `count` rows, after a look at the free space."""
-    size = count * (rows.nbytes // max(1, len(rows)))
-    free = shutil.disk_usage(Path(file.name).parent).free
+def _pace(chunk: int, compute: Callable[[range], Tensor]) -> int:
+    """Return how many rows at once take about a second: a whole chunk, or of a slow teacher's 4 or 1.
+
+    In few steps, and after a second look at a slow first row, which may have waited for a device: the same machine is
+    to find the same again, as the last bit of a row depends on how many were computed with it.
+    """
+    for _ in range(2):
+        begun = time.monotonic()
+        compute(range(1))
+        if (took := time.monotonic() - begun) <= 0.1:
+            return chunk
+    return min(chunk, 4 if took <= 0.4 else 1)
+
+
+def _start(file: BinaryIO, path: Path, header: bytes) -> Layout:
+    """Write the header and no checksums yet, after a look at the free space."""
+    layout, tensor = layout_of(header), json.loads(header[8:])["tensor"]
+    size, free = tensor["data_offsets"][1], shutil.disk_usage(path.parent).free
     if size > free:
+        about = json.loads(json.loads(header[8:])["__metadata__"][STAMP])["about"]
         raise DataError(
-            f"The cache needs {size / 1e9:.1f} GB for {about or file.name}, but {free / 1e9:.1f} GB are free in "
+            f"The cache needs {size / 1e9:.1f} GB for {about or path}, but {free / 1e9:.1f} GB are free in "
             f"{cache_dir()}; make room or set ACTIVEKD_LAB_CACHE to another disk."
         )
-    stamp = json.dumps({"key": _canonical(key), "about": about})
-    tensor = {"dtype": _DTYPES[rows.dtype], "shape": [count, *rows.shape[1:]], "data_offsets": [0, size]}
-    text = json.dumps({"__metadata__": {_STAMP: stamp}, "tensor": tensor}).encode()
-    text += b" " * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, "little") + text)
-
-
-def _continue_from(file: BinaryIO, key: Mapping[str, str], count: int, chunk: int) -> int:
-    """Return how many rows of a partial file are whole, cut to whole chunks; what cannot be used is thrown away."""
-    size, done = os.path.getsize(file.name), 0
-    try:
-        header, first = _header(file)
-        tensor = header["tensor"]
-        if json.loads(header["__metadata__"][_STAMP])["key"] != _canonical(key) or tensor["shape"][0] != count:
-            raise ValueError("of other rows")
-        row = tensor["data_offsets"][1] // max(1, count)
-        done = (size - first) // max(1, row * chunk) * chunk
-    except (ValueError, KeyError):
-        if size:
-            warnings.warn(f"The unfinished cache file {file.name} is damaged; starting it again.", stacklevel=5)
-    file.truncate(first + done * row if done else 0)
-    return done
-
-
-def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """Return a safetensors file's header and where its rows begin; ValueError if it has none."""
     file.seek(0)
-    length = int.from_bytes(file.read(8), "little")
-    if length > _LONGEST_HEADER:
-        raise ValueError("no safetensors header")
-    return json.loads(file.read(length)), 8 + length
+    file.write(header + bytes(layout.data - layout.checks))
+    return layout
 
 
 def _read(path: Path, key: Mapping[str, str], count: int, *, warn: bool = True) -> Tensor | None:
     """Return the rows of a whole file of this key, or None, with a warning if there is a file that cannot be used."""
     if not path.exists():
         return None
+    rows: Tensor | None = None
     try:
-        with safe_open(path, framework="pt") as file:
-            stamp, rows = json.loads((file.metadata() or {})[_STAMP]), file.get_tensor("tensor")
-        reason = "" if stamp["key"] == _canonical(key) and len(rows) == count else "belongs to other weights or images"
-    except (SafetensorError, KeyError, ValueError, OSError):
-        rows, reason = None, "is damaged"
+        with safe_open(regular(path), framework="pt") as file:
+            stamp = json.loads((file.metadata() or {})[STAMP])
+            rows, checks = file.get_tensor("tensor"), file.get_tensor("checks")
+        reason = "" if stamp["key"] == canonical(key) and len(rows) == count else "belongs to other weights or images"
+        if not reason and not fits(path, rows, checks, stamp["chunk"]):
+            reason = "is damaged"
+    except (*WRONG, OSError):
+        reason = "is damaged"
     if reason and warn:
         warnings.warn(f"The cache file {path} {reason}; computing it again.", stacklevel=3)
-    found: Tensor | None = None if reason else rows
-    return found
+    return None if reason else rows
 
 
 class CacheEntry(NamedTuple):
@@ -187,37 +234,57 @@ def list_cache(kind: str | None = None) -> list[CacheEntry]:
 
     Raises:
         UnknownNameError: no such kind; the message lists those there are.
+        DataError: a folder that cannot be read.
     """
-    kinds = sorted(folder.name for folder in cache_dir().iterdir() if folder.is_dir())
-    if kind is not None and kind not in kinds:
-        raise UnknownNameError("kind of cache", kind, kinds)
-    folders = [cache_dir() / name for name in kinds if kind in (None, name)]
-    files = (path for folder in folders for path in folder.iterdir() if path.suffix in (".safetensors", ".partial"))
-    entries = [_entry(path) for path in files]
+    with disk(cache_dir(), "read", DISK, kind=DataError):
+        kinds = sorted(folder.name for folder in cache_dir().iterdir() if folder.is_dir())
+        if kind is not None and kind not in kinds:
+            raise UnknownNameError("kind of cache", kind, kinds)
+        folders = [cache_dir() / name for name in kinds if kind in (None, name)]
+        files = [path for folder in folders for path in folder.iterdir() if path.suffix in (".safetensors", ".partial")]
+    entries = [entry for path in files if (entry := _entry(path)) is not None]
     return sorted(entries, key=lambda entry: (-entry.size, str(entry.path)))
 
 
 def clear_cache(kind: str | None = None) -> tuple[int, int]:
     """Delete the cached files of a kind (None: of all kinds) and return how many, and their bytes.
 
-    Only the package's own files go; anything else in the folder stays.
+    Only the package's own files go; anything else in the folder stays, and so does what is being made right now.
+
+    Warns:
+        UserWarning: how many files are being made, and were left.
+
+    Raises:
+        DataError: a file that cannot be deleted.
     """
-    entries = list_cache(kind)
-    for entry in entries:
-        entry.path.unlink()
-        _lock(entry.path).unlink(missing_ok=True)
-    return len(entries), sum(entry.size for entry in entries)
+    gone, busy = [], 0
+    for entry in list_cache(kind):
+        try:
+            with _locked(entry.path, wait=False), disk(entry.path, "deleted", "delete it by hand", kind=DataError):
+                entry.path.unlink(missing_ok=True)
+                gone.append(entry.size)
+        except Timeout:
+            busy += 1
+            continue
+        with suppress(OSError):
+            _lock(entry.path).unlink()
+    if busy:
+        warnings.warn(f"{busy} cache files are being made right now, so they were left.", stacklevel=2)
+    return len(gone), sum(gone)
 
 
-def _entry(path: Path) -> CacheEntry:
-    return CacheEntry(path.parent.name, _about(path), path.stat().st_size, path.suffix == ".safetensors", path)
+def _entry(path: Path) -> CacheEntry | None:
+    """Return what is known of a file, None if it has gone meanwhile."""
+    try:
+        return CacheEntry(path.parent.name, _about(path), path.stat().st_size, path.suffix == ".safetensors", path)
+    except FileNotFoundError:
+        return None
 
 
 def _about(path: Path) -> str:
     """Return what a file says it holds; older kinds of cache say nothing."""
     try:
-        with path.open("rb") as file:
-            text: str = json.loads(_header(file)[0]["__metadata__"][_STAMP])["about"]
-            return text
-    except (ValueError, KeyError, OSError):
+        with regular(path).open("rb") as file:
+            return shown(json.loads(json.loads(read_header(file)[8:])["__metadata__"][STAMP])["about"])
+    except (*WRONG, OSError):
         return ""

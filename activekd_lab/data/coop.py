@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from activekd_lab.data.folder import inside
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
 from activekd_lab.data.imagenet import PUBLISHED, SHIFTS, locate_imagenet
-from activekd_lab.data.listing import Listing, data_root, decode, existing
+from activekd_lab.data.listing import Listing, data_root, decode, existing, settled
 from activekd_lab.data.task import Task, register_task
+from activekd_lab.data.walk import LeftOut, inside
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
+from activekd_lab.io.files import read_json, read_text, shown
 
 
 class Spec(NamedTuple):
@@ -56,7 +58,9 @@ _TORCHVISION = {  # data sets that torchvision downloads
     "caltech101": "Caltech101", "dtd": "DTD", "eurosat": "EuroSAT", "fgvc_aircraft": "FGVCAircraft",
     "food101": "Food101", "oxford_flowers": "Flowers102", "oxford_pets": "OxfordIIITPet", "sun397": "SUN397",
 }  # fmt: skip
+_Row = Annotated[tuple[str, Annotated[int, Field(ge=0, lt=1 << 31)], str], Strict(False)]
 Rows = list[tuple[str, int, str]]  # path below the images, label, class name
+_COPY = "copy it again; it is part of the data set's archive"
 
 
 def read_split(path: Path) -> dict[str, Rows]:
@@ -65,13 +69,20 @@ def read_split(path: Path) -> dict[str, Rows]:
     Raises:
         DataError: a file that is no such split, or a label with two class names.
     """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        splits = {name: [(str(p), int(y), str(c)) for p, y, c in found[name]] for name in ("train", "val", "test")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no CoOp split file with train, val and test ({error}).") from error
+    found = read_json(path, _COPY, schema=_Split, kind=DataError)
+    splits = {"train": found.train, "val": found.val, "test": found.test}
     class_names(splits, path)
     return splits
+
+
+class _Split(BaseModel):
+    """One of CoOp's split files: a row an image, path, label and class name."""
+
+    model_config = ConfigDict(strict=True)
+
+    train: list[_Row]
+    val: list[_Row]
+    test: list[_Row]
 
 
 def class_names(splits: dict[str, Rows], path: Path) -> tuple[str, ...]:
@@ -83,9 +94,9 @@ def class_names(splits: dict[str, Rows], path: Path) -> tuple[str, ...]:
     names: dict[int, str] = {}
     for _, label, name in (row for rows in splits.values() for row in rows):
         if names.setdefault(label, name) != name:
-            raise DataError(f"{path} gives label {label} two names: {names[label]!r} and {name!r}.")
+            raise DataError(f"{shown(path)} gives label {label} two names: {names[label]!r} and {name!r}.")
     if sorted(names) != list(range(len(names))):
-        raise DataError(f"{path} has labels that are not 0 … {len(names) - 1}.")
+        raise DataError(f"{shown(path)} has labels that are not 0 … {len(names) - 1}.")
     return tuple(names[c].replace("_", " ") for c in range(len(names)))
 
 
@@ -110,9 +121,10 @@ def locate(name: str, root: str = "", **subset: object) -> Listing:
         folder = spec.images[0].partition("/")[0]
         path = existing(base, name, (f"{folder}/{spec.split}", spec.split), "split files")
         rows = read_split(path)
-    splits = {split: [(inside(images, relative), y) for relative, y, _ in found] for split, found in rows.items()}
+    names, left_out = class_names(rows, path), LeftOut()
+    found = {split: [(inside(images, relative), y) for relative, y, _ in part] for split, part in rows.items()}
     published = dict(zip(("train", "val", "test"), SIZES[name], strict=True))
-    return Listing(name, images, class_names(rows, path), (spec.template,), splits, published)
+    return Listing(name, images, names, (spec.template,), settled(found, names, left_out), published, left_out)
 
 
 def download(name: str, root: str = "") -> None:
@@ -158,13 +170,10 @@ def _aircraft_splits(data: Path) -> dict[str, Rows]:
         rows = [line.partition(" ")[::2] for line in _lines(path)]
         strangers = sorted({variant for _, variant in rows} - set(names))
         if strangers:
-            raise DataError(f"{path} names variants that variants.txt lacks: {', '.join(strangers[:3])}.")
+            raise DataError(f"{shown(path)} names variants that variants.txt lacks: {', '.join(strangers[:3])}.")
         splits[split] = [(f"{image}.jpg", names.index(variant), variant) for image, variant in rows]
     return splits
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise DataError(f"The file {path} is missing; it is part of the data set's archive.") from error
+    return [line.strip() for line in read_text(path, _COPY, kind=DataError).splitlines() if line.strip()]

@@ -11,7 +11,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.interpolate import make_interp_spline
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -65,6 +64,8 @@ def _ways(digit: int) -> Tensor:
 
 
 def _segments(way: str) -> Tensor:
+    from scipy.interpolate import make_interp_spline  # noqa: PLC0415  (slow import)
+
     strokes = [np.array([[float(n) for n in point.split(",")] for point in s.split()]) for s in way.split("|")]
     lengths = [np.hypot(*np.diff(s, axis=0).T).sum() for s in strokes]
     counts = [max(2, int(_SEGMENTS * length / sum(lengths))) for length in lengths]

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
-from activekd_lab.data.images import SUFFIXES
 from activekd_lab.data.listing import Files, Listing, data_root, decode, existing
 from activekd_lab.data.prompts import IMAGENET_7
 from activekd_lab.data.task import Task, register_task
+from activekd_lab.data.walk import LeftOut, find_images
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
+from activekd_lab.io.files import read_text, shown
 from activekd_lab.rng import generator
 
 SUBSETS = {"1percent": 0.01, "10percent": 0.1}
@@ -74,6 +75,7 @@ def locate_imagenet(name: str, root: str = "", subset: str = "", subset_seed: in
         folder = existing(base, name, SHIFTS[name], "images")
         return _listing(name, folder, {"test": folder})
     folder = existing(base, name, [f"{place}/train" for place in _IMAGENET], "images").parent
+    _refuse_tiny(folder)
     val = existing(base, name, [str((folder / "val").relative_to(base))], "validation images")
     listing = _listing(name, folder, {"train": folder / "train", "test": val})
     if subset:
@@ -104,9 +106,10 @@ def _listing(name: str, folder: Path, places: Mapping[str, Path]) -> Listing:
         if len(found) < len(wnids):
             absent = ", ".join(w for w in wnids if w not in found)
             raise DataError(f"{places[split]} lacks class folders that another split has: {absent[:70]}.")
-    splits = {split: _files([found[w] for w in wnids]) for split, found in by_split.items()}
+    left_out = LeftOut()
+    splits = {split: _files(places[split], [found[w] for w in wnids], left_out) for split, found in by_split.items()}
     names = tuple(wnid_names()[w] for w in wnids)
-    return Listing(name, folder, names, IMAGENET_7, splits, PUBLISHED[name])
+    return Listing(name, folder, names, IMAGENET_7, splits, PUBLISHED[name], left_out)
 
 
 def _class_folders(place: Path) -> dict[str, Path]:
@@ -124,13 +127,41 @@ def _class_folders(place: Path) -> dict[str, Path]:
     return folders
 
 
-def _files(folders: Sequence[Path]) -> Files:
-    return [
-        (path, label)
-        for label, folder in enumerate(folders)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES
-    ]
+def _refuse_tiny(folder: Path) -> None:
+    """Refuse Tiny-ImageNet, whose 200 classes at 64 px would pass for ImageNet's.
+
+    Raises:
+        DataError: its layout, train/n…/images/ or val/val_annotations.txt.
+    """
+    deeper = (path / "images" for path in sorted((folder / "train").iterdir()) if path.is_dir())
+    sign = next((path for path in (folder / "val" / "val_annotations.txt", *deeper) if path.exists()), None)
+    if sign is not None:
+        raise DataError(
+            f"{shown(folder)} has the layout of Tiny-ImageNet ({shown(sign.relative_to(folder))}), which is not "
+            "ImageNet: put ImageNet's images at train/n01440764/*.JPEG and val/n01440764/*.JPEG, or read this as "
+            "a folder of your own by akd.FolderTask."
+        )
+
+
+def _files(place: Path, folders: Sequence[Path], left_out: LeftOut) -> Files:
+    """Return the images of each class folder.
+
+    Raises:
+        DataError: folders without an image.
+    """
+    files: Files = []
+    empty = []
+    for label, folder in enumerate(folders):
+        found = find_images(folder)
+        left_out.merge(found.left_out)
+        files += [(path, label) for path in found.files]
+        empty += [] if found.files else [folder.name]
+    if empty:
+        raise DataError(
+            f"{len(empty)} class folders in {place} hold no images: {', '.join(empty[:3])}{' …' * (len(empty) > 3)}; "
+            f"put them there, or remove those folders from every split.{f' {left_out}' * bool(left_out)}"
+        )
+    return files
 
 
 def _listed(train: Files, folder: Path, subset: str) -> Files:
@@ -140,13 +171,16 @@ def _listed(train: Files, folder: Path, subset: str) -> Files:
         raise DataError(
             f"The list {subset}.txt is missing: put it at {folder}, or give subset_seed to draw a share of every class."
         )
-    wanted = dict.fromkeys(line.strip() for line in table.read_text("utf-8").splitlines() if line.strip())
+    wanted = dict.fromkeys(
+        line.strip() for line in read_text(table, "copy it again", kind=DataError).splitlines() if line.strip()
+    )
     found = [(path, label) for path, label in train if path.name in wanted]
     if len(found) < len(wanted):
         there = {path.name for path, _ in found}
         absent = [name for name in wanted if name not in there]
         raise DataError(
-            f"{table} names {len(absent)} of {len(wanted)} files that are not there: {', '.join(absent[:3])}."
+            f"{shown(table)} names {len(absent)} of {len(wanted)} files that are not there: "
+            f"{shown(', '.join(absent[:3]))}."
         )
     return found
 

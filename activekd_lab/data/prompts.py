@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from activekd_lab.data.task import check_prompts
+from activekd_lab.errors import DataError
 
 IMAGENET_7 = (
     "itap of a {}.",
@@ -22,13 +24,26 @@ ENSEMBLES: dict[str, tuple[str, ...]] = {"imagenet-7": IMAGENET_7}
 """Named lists of templates; a name stands for its list wherever templates are taken."""
 
 
+_NO_WIDTH = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")  # not the joiners, which letters need
+
+
 def clean_class_name(name: str) -> str:
-    """Return a class name as it enters a prompt: underscores are spaces, spaces are single ("a_b  c" -> "a b c")."""
-    return re.sub(r"[\s_]+", " ", name).strip()
+    """Return a class name as it enters a prompt: underscores are spaces, spaces are single ("a_b  c" -> "a b c").
+
+    Letters are composed (Unicode's NFC): macOS writes file names decomposed, and both forms are one name. What has no
+    width at all, as of pasted text, is left out.
+    """
+    return re.sub(r"[\s_]+", " ", _NO_WIDTH.sub("", unicodedata.normalize("NFC", name))).strip()
 
 
 def expand_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """Replace the names of ensembles by their templates."""
+    """Replace the names of ensembles by their templates.
+
+    Raises:
+        DataError: one text in place of a list.
+    """
+    if isinstance(templates, str):
+        raise DataError(f"templates must be a list of prompt templates, but got the text {templates!r}; put it in [].")
     return tuple(template for entry in templates for template in ENSEMBLES.get(entry, (entry,)))
 
 
@@ -42,6 +57,8 @@ def build_prompts(class_names: Sequence[str], templates: Sequence[str]) -> list[
     Raises:
         DataError: names that are empty or alike once cleaned, or a template without exactly one "{}".
     """
+    if isinstance(class_names, str):
+        raise DataError(f"class_names must be a list of names, but got the text {class_names!r}; split it.")
     names, templates = tuple(map(clean_class_name, class_names)), expand_templates(templates)
     check_prompts(names, templates)
-    return [[template.format(name) for name in names] for template in templates]
+    return [[template.replace("{}", name) for name in names] for template in templates]

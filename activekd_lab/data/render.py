@@ -96,7 +96,7 @@ def _inside(shape: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return out
 
 
-def _polygon(sides: int, depth: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
+def polygon(sides: int, depth: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the inside test of a regular polygon or, with `depth` < 1, of a star with that inner radius."""
 
     def inside(u: Tensor, v: Tensor) -> Tensor:
@@ -137,17 +137,17 @@ def _drop(u: Tensor, v: Tensor) -> Tensor:
 
 _SHAPE_INSIDE: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
     lambda u, v: torch.hypot(u, v) < 0.9,
-    _polygon(3),
-    _polygon(4),
-    _polygon(5, depth=0.42),
+    polygon(3),
+    polygon(4),
+    polygon(5, depth=0.42),
     _cross,
     _ring,
     lambda u, v: (torch.hypot(u, v) < 0.95) & (torch.hypot(u - 0.42, v) > 0.75),
     _heart,
     _arrow,
-    _polygon(5),
+    polygon(5),
     _drop,
-    _polygon(6),
+    polygon(6),
 )
 
 

@@ -1,20 +1,23 @@
-"""Where cached files live, how they are written (whole or not at all), and tensors that are computed once."""
+"""Where cached files live, and tensors that are computed once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from activekd_lab.errors import DataError
+from activekd_lab.io.files import disk, regular, shown, write_atomic
+
+DISK = "make room, or set ACTIVEKD_LAB_CACHE to another folder"
 
 
 def cache_dir() -> Path:
@@ -22,25 +25,9 @@ def cache_dir() -> Path:
     root = os.environ.get("ACTIVEKD_LAB_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(root).expanduser() if root else base / "activekd_lab"
-    try:
+    with disk(folder, "made", "set ACTIVEKD_LAB_CACHE", kind=DataError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"The cache folder {folder} cannot be made ({error.strerror}); set ACTIVEKD_LAB_CACHE."
-        ) from error
     return folder
-
-
-@contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target` that replaces it on success, so that no reader ever sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def cached_tensor(kind: str, key: object, compute: Callable[[], Tensor]) -> Tensor:
@@ -50,14 +37,26 @@ def cached_tensor(kind: str, key: object, compute: Callable[[], Tensor]) -> Tens
         kind: folder inside the cache, for example "embeddings".
         key: everything that determines the tensor; its `repr` is hashed.
         compute: makes the tensor. A damaged file is computed again, with a warning that names it.
+
+    Raises:
+        DataError: a cache that cannot be written.
     """
-    path = cache_dir() / kind / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:20]}.safetensors"
+    path = cache_dir() / kind / f"{hashlib.sha256(f'2 {key!r}'.encode()).hexdigest()[:20]}.safetensors"
     if path.exists():
         try:
-            return load_file(path)["tensor"]
-        except (SafetensorError, KeyError):
-            warnings.warn(f"The cache file {path} is damaged; computing it again.", stacklevel=2)
+            with safe_open(regular(path), framework="pt") as file:
+                tensor: Tensor = file.get_tensor("tensor")
+                check = (file.metadata() or {})["crc32"]
+            if check == _check(tensor):
+                return tensor
+            reason = "its bytes do not match their sum"
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+        warnings.warn(f"The cache file {shown(path)} is damaged ({shown(reason)}); computing it again.", stacklevel=2)
     tensor = compute().contiguous()
-    with atomic_path(path) as temporary:
-        save_file({"tensor": tensor}, temporary)
+    write_atomic(path, save({"tensor": tensor}, metadata={"crc32": _check(tensor)}), DISK, kind=DataError)
     return tensor
+
+
+def _check(tensor: Tensor) -> str:
+    return str(zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""))

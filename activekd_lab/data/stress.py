@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from activekd_lab.data.task import Split, Task
+from activekd_lab.data.task import Task
 from activekd_lab.errors import SettingError
 from activekd_lab.rng import generator
 
@@ -35,7 +35,7 @@ def stress(task: Task, *, imbalance: float = 0.0, label_noise: float = 0.0, stre
         raise SettingError("imbalance and label_noise need a pool whose labels are known.")
     if imbalance:
         ids = _long_tail(train.labels, task.num_classes, imbalance, generator(stress_seed, "stress", "imbalance"))
-        train = Split(train.name, train.images[ids], train.labels[ids])
+        train = train.rows(train.name, ids)
     if label_noise:
         g = generator(stress_seed, "stress", "noise")
         train = replace(train, labels=_wrong_labels(train.labels, task.num_classes, label_noise, g))

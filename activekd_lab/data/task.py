@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import torch
 from torch import Tensor
 
 from activekd_lab.data.cache import cached_rows
+from activekd_lab.data.walk import LeftOut
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
+from activekd_lab.io.arguments import checked
+from activekd_lab.io.numbers import named
 
 
+@checked()
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images and labels of one part of a task.
@@ -25,12 +30,16 @@ class Split:
         images: (N, 3, H, W) uint8, in memory or memory-mapped.
         labels: (N,) int64, the oracle, -1 where nobody knows. Active learning reads it only through `Pool.buy`.
         stamp: names the pixels where they come from files, so that a large map is hashed once, not in every process.
+        files: the file of each image, by id, where the task is made of files.
+        features: (N, D) float32 in the place of images, whose sides are then 0; None where there are images.
     """
 
     name: str
     images: Tensor
     labels: Tensor
     stamp: str = ""
+    files: tuple[Path, ...] | None = None
+    features: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
@@ -43,6 +52,29 @@ class Split:
                 f"labels must be int64, one an image ({len(self.images)}), but got {self.labels.dtype} of shape "
                 f"{tuple(self.labels.shape)}."
             )
+
+    @classmethod
+    @checked(features="(N, D) finite", labels="(N,) integers")
+    def of_features(cls, name: str, features: Tensor, labels: Tensor) -> Split:
+        """Return a split without pictures: a student learns from (N, D) features."""
+        return cls(name, torch.empty(len(features), 3, 0, 0, dtype=torch.uint8), labels, features=features)
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there are images to look at."""
+        return self.features is None
+
+    @checked()
+    def rows(self, name: str, ids: Tensor) -> Split:
+        """Return some rows, by (M,) ids or an (N,) mask, as a split of that name."""
+        positions = ids.dtype != torch.bool
+        outside = positions and ids.numel() and not -len(self) <= int(ids.min()) <= int(ids.max()) < len(self)
+        if ids.ndim != 1 or ids.is_floating_point() or outside or (not positions and len(ids) != len(self)):
+            raise DataError(f"ids must be rows of {len(self)} images, by number or by a mask, but got {named(ids)}.")
+        features = None if self.features is None else self.features[ids]
+        chosen = ids.nonzero().flatten() if ids.dtype == torch.bool else ids
+        files = None if self.files is None else tuple(self.files[i] for i in chosen.tolist())
+        return Split(name, self.images[ids], self.labels[ids], files=files, features=features)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,12 +92,14 @@ class Split:
         return bytes(found.tolist()).hex()
 
     def _hash(self) -> bytes:
-        digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
-        for chunk in self.images.split(4096):
+        rows = self.images if self.features is None else self.features
+        digest = hashlib.sha256(str(tuple(rows.shape)).encode())
+        for chunk in rows.split(4096):
             digest.update(chunk.contiguous().numpy().data if len(chunk) else b"")
         return digest.digest()[:8]
 
 
+@checked()
 @dataclass(frozen=True, eq=False)
 class Task:
     """A classification task whose training split is the pool of active learning.
@@ -76,6 +110,7 @@ class Task:
         templates: prompt templates, each with one "{}".
         train, test: splits; `val` is None where the task has none.
         horizontal_flip: whether a mirrored image keeps its class, so that training may flip it.
+        left_out: files that were left out when the task was made, counted by reason; nothing for most tasks.
     """
 
     name: str
@@ -85,6 +120,7 @@ class Task:
     test: Split
     val: Split | None = None
     horizontal_flip: bool = True
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
         check_prompts(self.class_names, self.templates)
@@ -92,6 +128,9 @@ class Task:
             lowest = -1 if split is self.train else 0
             if len(split) and not lowest <= int(split.labels.min()) <= int(split.labels.max()) < self.num_classes:
                 raise DataError(f"labels of {self.name}/{split.name} must lie in 0 … {self.num_classes - 1}.")
+            widths = [None if x.features is None else x.features.shape[1] for x in (self.train, split)]
+            if len({*widths}) > 1:
+                raise DataError(f"The splits of {self.name} must hold features of one width, but got {widths}.")
 
     @property
     def num_classes(self) -> int:
@@ -107,16 +146,30 @@ class Task:
         return digest.hexdigest()[:16]
 
 
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, lone surrogates and line ends
+
+
+def not_text(name: str) -> bool:
+    """Tell whether a name holds what nobody can read: control characters, half a character, line ends."""
+    return any(unicodedata.category(c) in _NO_TEXT for c in name)
+
+
 def check_prompts(class_names: tuple[str, ...], templates: tuple[str, ...]) -> None:
-    """Refuse empty or repeated class names and templates without exactly one "{}"."""
+    """Refuse empty, repeated or unreadable class names and templates without exactly one "{}"."""
     if not class_names or any(not name.strip() for name in class_names):
         raise DataError("class_names must hold at least one name and no empty one.")
+    odd = list(filter(not_text, class_names))
+    if odd:
+        raise DataError(f"class_names must be readable texts in one line, but got {odd[0]!r}.")
     repeated = sorted({name for name in class_names if class_names.count(name) > 1})
     if repeated:
         raise DataError(f"class_names must differ, but {', '.join(map(repr, repeated))} stand more than once.")
-    bad = [template for template in templates if template.count("{}") != 1]
+    bad = [text for text in templates if text.count("{}") != 1 or {*text.replace("{}", "")} & {*"{}"}]
     if bad or not templates:
-        raise DataError(f"Every prompt template needs exactly one '{{}}' for the class name, but got {bad or 'none'}.")
+        raise DataError(
+            f"Every prompt template needs exactly one '{{}}' for the class name and no other brace, but got "
+            f"{bad or 'none'}."
+        )
 
 
 STRESS = {"imbalance": "float", "label_noise": "float", "stress_seed": "int"}
@@ -141,6 +194,7 @@ def list_tasks() -> dict[str, str]:
     return {name: text.splitlines()[0] for name, text in helps.items()}
 
 
+@checked()
 def check_task(name: str, options: Mapping[str, object]) -> TaskBuilder:
     """Return the builder of `name`, after refusing unknown tasks, unknown, missing and unfit options by name."""
     _options(name, options)
@@ -170,11 +224,13 @@ def _fitting(task: str, option: str, value: object, kind: str) -> object:
     if kind == "str" and (number or isinstance(value, Path)):  # the folder 2024, which JSON reads as a number
         return str(value)
     fits = {"int": number and isinstance(value, int), "float": number, "str": isinstance(value, str)}
+    fits["bool"] = isinstance(value, bool)
     if not fits.get(kind, True):
         raise SettingError(f"The option {option} of the task {task!r} must be {kind}, but got {value!r}.")
     return value
 
 
+@checked()
 def load_task(name: str, **options: object) -> Task:
     """Load a task by name.
 

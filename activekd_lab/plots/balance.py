@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import plotly.graph_objects as go
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.maps import shorten
-from activekd_lab.results import RunResult
+from activekd_lab.runs.records import RunResult
 
 
 class ClassBalance(NamedTuple):
@@ -41,21 +42,26 @@ def class_balance_data(result: RunResult) -> ClassBalance:
     return ClassBalance(result.class_names, counts, evenness)
 
 
-def class_balance(result: RunResult) -> go.Figure:
-    """Draw how many labels each class has after each round, classes with most labels at the top."""
+def class_balance(result: RunResult, pool: Sequence[int] | None = None) -> go.Figure:
+    """Draw how many labels each class has after each round, classes with most labels at the top.
+
+    Args:
+        result: a run.
+        pool: images of each class in the pool; then the largest class is at the top, its images beside its name.
+    """
     data = class_balance_data(result)
-    order = np.argsort(data.counts[-1], kind="stable")
+    order = np.argsort(data.counts[-1] if pool is None else pool, kind="stable")
     fig = theme.figure(
         f"Labels by class: {result.config['selector']}, seed {result.config['seed']}",
         f"evenness (entropy of the class shares / log C): {data.evenness[0]:.2f} at first, {data.evenness[-1]:.2f} now",
         x="round",
         height=180 + 18 * len(order),
     )
-    names = [shorten(data.class_names[i]) for i in order]
+    names = [shorten(data.class_names[i]) + ("" if pool is None else f" · {pool[i]}") for i in order]
     heat = go.Heatmap(
         z=data.counts[:, order].T, x=[r.round for r in result.records], y=np.arange(len(order)), coloraxis="coloraxis",
         hovertemplate="%{customdata}<br>round %{x}: %{z} labels<extra></extra>", xgap=2, ygap=1,
-        customdata=[[data.class_names[i]] * len(data.counts) for i in order],
+        customdata=[[theme.plain(data.class_names[i])] * len(data.counts) for i in order],
     )  # fmt: skip
     fig.add_trace(heat)
     fig.update_yaxes(tickvals=np.arange(len(order)), ticktext=names, showgrid=False, tickfont_size=11)

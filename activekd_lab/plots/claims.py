@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from activekd_lab.claims import CLAIMS, Evidence, side
+from activekd_lab.compare.abstracts import CLAIMS
+from activekd_lab.compare.claims import Evidence, side
 from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 
@@ -34,7 +35,7 @@ def claim_data(found: Sequence[Evidence]) -> list[ClaimRow]:
     Raises:
         SettingError: there is none.
     """
-    claims = [claim for claim in CLAIMS if claim.number.endswith("points")]
+    claims = [claim for claim in CLAIMS if claim.number and claim.unit == "points"]
     rows = [ClaimRow(c.says, e, side(c, e)) for c in claims for e in found if e.claim == c.key]
     if not rows:
         raise SettingError("found must hold evidence in points of accuracy, but there is none; measure runs first.")
@@ -53,7 +54,7 @@ def claim_evidence(found: Sequence[Evidence]) -> go.Figure:
         "What our runs say",
         "difference in points of accuracy, 95% interval over seeds; right of the line speaks for the claim",
         x="points of accuracy",
-        height=170 + 44 * len(rows),
+        height=200 + 44 * len(rows),
     )
     for kind, (color, symbol, name) in _LOOK.items():
         at = [i for i, row in enumerate(rows) if row.side == kind]
@@ -69,4 +70,4 @@ def claim_evidence(found: Sequence[Evidence]) -> go.Figure:
         )  # fmt: skip
     fig.add_vline(x=0, line_width=1.2)
     fig.update_yaxes(tickvals=list(range(len(rows))), ticktext=labels, autorange="reversed", showgrid=False)
-    return fig.update_layout(title=dict(x=0.01, xref="container"), legend=dict(y=-70 / (44 * len(rows))))
+    return fig.update_layout(title=dict(x=0.01, xref="container"), legend=dict(y=1, yanchor="bottom"), margin_t=124)

@@ -18,8 +18,8 @@ from activekd_lab.plots.projection import Projection, circles
 _COLORS = (theme.VERMILLION, theme.BLUE, theme.GREEN, theme.ORANGE, theme.PURPLE, theme.SKY)
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 _INK = "#1d2530"
-TRACES = 3
-"""Traces a side: images, circles, numbered centres."""
+TRACES = len(_SYMBOLS) + 2
+"""Traces a side: images by marker, circles, numbered centres."""
 
 
 class ClusterMap(NamedTuple):
@@ -52,7 +52,7 @@ def cluster_map(projection: Projection, probabilities: Array, clusters: Array, g
 def cluster_figure(
     teacher: ClusterMap, student: ClusterMap, projection: Projection, class_names: Sequence[str]
 ) -> go.Figure:
-    """Draw both sides; the first six traces are `cluster_traces` of the teacher, then of the student."""
+    """Draw both sides; the first traces are `cluster_traces` of the teacher, then of the student."""
     about = "numbers are each model's own centres, circles the mean distance to them"
     fig = paired_maps(about, "student, in the teacher's colours", height=520)
     for col, side in ((1, teacher), (2, student)):
@@ -64,26 +64,47 @@ def cluster_figure(
 
 def paired_maps(about: str, student: str, *, height: int) -> go.Figure:
     """Return two empty maps side by side, the teacher's and, under its own heading, the student's."""
-    fig = make_subplots(1, 2, subplot_titles=("teacher", student), horizontal_spacing=0.03)
-    fig.update_layout(theme.figure("Does the student inherit the teacher's clusters?", about, height=height).layout)
+    fig = theme.figure("Does the student inherit the teacher's clusters?", about, height=height)
+    make_subplots(1, 2, figure=fig, subplot_titles=("teacher", student), horizontal_spacing=0.03)
     fig.update_xaxes(visible=False, constrain="domain")
     fig.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
     fig.update_yaxes(scaleanchor="x2", col=2)
     return fig.update_annotations(font_size=13)
 
 
-def cluster_traces(side: ClusterMap) -> list[Any]:
-    """Return images, circles and numbered centres of one side; all WebGL, which alone is drawn above WebGL."""
-    look = dict(size=4.5, opacity=0.6, color=colors(side.groups), symbol=symbols(side.groups))
+def cluster_traces(side: ClusterMap) -> list[dict[str, Any]]:
+    """Return images (a trace a marker), circles and numbered centres; all WebGL, which alone is drawn above WebGL.
+
+    They are plain dicts: a figure checks what it is given, and half of a slider's move would go into checking it twice.
+    """
     center = dict(size=17, color="white", line=dict(color=_INK, width=1.5))
     x, y = circles(side.centers, side.radii)
-    hover = dict(customdata=side.groups + 1, hovertemplate="teacher's cluster %{customdata}<extra></extra>")
     return [
-        go.Scattergl(x=side.positions[:, 0], y=side.positions[:, 1], mode="markers", marker=look, **hover),
-        go.Scattergl(x=x, y=y, mode="lines", line=dict(color=_INK, width=1.6), hoverinfo="skip"),
-        go.Scattergl(x=side.centers[:, 0], y=side.centers[:, 1], mode="markers+text", marker=center,
-                     text=[str(k + 1) for k in side.numbers], textfont=dict(size=10, color=_INK), hoverinfo="skip"),
+        *(_images(side, number) for number in range(len(_SYMBOLS))),
+        dict(type="scattergl", x=x, y=y, mode="lines", line=dict(color=theme.GREY, width=2), hoverinfo="skip"),
+        dict(type="scattergl", x=side.centers[:, 0], y=side.centers[:, 1], mode="markers+text", marker=center,
+             text=[str(k + 1) for k in side.numbers], textfont=dict(size=10, color=_INK), hoverinfo="skip"),
     ]  # fmt: skip
+
+
+def _images(side: ClusterMap, number: int) -> dict[str, Any]:
+    """Return the images of one marker, coloured by number: Plotly takes half a second to check a text a point."""
+    ids = np.flatnonzero(_symbol_numbers(side.groups) == number)
+    ends = np.repeat(np.arange(len(_COLORS) + 1) / len(_COLORS), 2)[1:-1]
+    scale = list(zip(ends.tolist(), np.repeat(_COLORS, 2).tolist(), strict=True))  # flat steps, one a colour
+    look = dict(
+        size=4.5, opacity=0.6, symbol=_SYMBOLS[number], color=(side.groups[ids] % len(_COLORS)).astype(np.int8),
+        colorscale=scale, cmin=-0.5, cmax=len(_COLORS) - 0.5,
+    )  # fmt: skip
+    return dict(
+        type="scattergl", x=side.positions[ids, 0], y=side.positions[ids, 1], mode="markers", marker=look,
+        customdata=side.groups[ids] + 1, hovertemplate="teacher's cluster %{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
+def _symbol_numbers(groups: Array) -> Array:
+    """Return positions in `_SYMBOLS`, so that clusters of one colour differ in shape."""
+    return np.asarray((groups // len(_COLORS) + groups) % len(_SYMBOLS))
 
 
 def colors(groups: Array) -> Array:
@@ -93,7 +114,7 @@ def colors(groups: Array) -> Array:
 
 def symbols(groups: Array) -> Array:
     """Return a marker a point, so that clusters of one colour differ in shape."""
-    return np.take(_SYMBOLS, (groups // len(_COLORS) + groups) % len(_SYMBOLS))
+    return np.take(_SYMBOLS, _symbol_numbers(groups))
 
 
 def corner_traces(projection: Projection, class_names: Sequence[str]) -> list[Any]:
@@ -102,5 +123,5 @@ def corner_traces(projection: Projection, class_names: Sequence[str]) -> list[An
     line = dict(color=theme.GREY, width=1)
     edge = go.Scatter(x=rim[:, 0], y=rim[:, 1], mode="lines", line=line, hoverinfo="skip", showlegend=False)
     names = go.Scatter(x=corners[:, 0], y=corners[:, 1], mode="markers", marker=dict(size=4, color=theme.GREY),
-                       hovertext=list(class_names), hoverinfo="text", showlegend=False)  # fmt: skip
+                       hovertext=[*map(theme.plain, class_names)], hoverinfo="text", showlegend=False)  # fmt: skip
     return [edge, names] if len(rim) else [names]

@@ -14,6 +14,7 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
 
+_CONFLICT = -0.2
 _LOOKS = ((theme.VERMILLION, "solid"), (theme.BLUE, "dash"), (theme.GREEN, "dot"), (theme.PURPLE, "dashdot"))
 
 
@@ -24,7 +25,7 @@ class GradientConflict(NamedTuple):
         steps: (S,) optimizer steps at which they were taken.
         cosines: (S,) by model, in −1 … 1.
         smooth: (S,) their running means.
-        conflicting: share of steps with a negative cosine, by model.
+        conflicting: share of measurements with a cosine below −0.2, by model: chance alone gives some below zero.
     """
 
     steps: Array
@@ -46,7 +47,9 @@ def gradient_conflict_data(steps: Array, cosines: Mapping[str, Array], *, window
                 f"cosines[{name!r}] must hold {len(steps)} values in -1 … 1, but got {len(values)} values."
             )
     smooth = {name: _running_mean(values, window) for name, values in rows.items()}
-    return GradientConflict(np.asarray(steps), rows, smooth, {n: float((v < 0).mean()) for n, v in rows.items()})
+    return GradientConflict(
+        np.asarray(steps), rows, smooth, {n: float((v < _CONFLICT).mean()) for n, v in rows.items()}
+    )
 
 
 def gradient_conflict(steps: Array, cosines: Mapping[str, Array], *, window: int = 9) -> go.Figure:
@@ -55,16 +58,16 @@ def gradient_conflict(steps: Array, cosines: Mapping[str, Array], *, window: int
     Args:
         steps: (S,) optimizer steps.
         cosines: (S,) cosines by model, in −1 … 1.
-        window: steps of the running mean.
+        window: measurements in the running mean.
 
     Raises:
         SettingError: lengths that differ from `steps`, or a cosine outside −1 … 1.
     """
     data = gradient_conflict_data(steps, cosines, window=window)
     said = "; ".join(f"{name} {share:.0%}" for name, share in data.conflicting.items())
-    fig = theme.figure("Gradient conflict", f"share of steps in conflict (below zero): {said}", x="step", y="cosine")
+    fig = theme.figure("Gradient conflict", f"cosine below −0.2: {said}", x="step", y="cosine")
     for (name, values), (color, dash) in zip(data.cosines.items(), _LOOKS * (1 + len(data.cosines) // 4), strict=False):
-        dots = dict(size=4, color=color, opacity=0.35)
+        dots = dict(size=6, color=color, opacity=0.6)
         fig.add_trace(
             go.Scattergl(x=data.steps, y=values, mode="markers", marker=dots, hoverinfo="skip", showlegend=False)
         )

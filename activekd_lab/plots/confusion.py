@@ -77,7 +77,8 @@ def confusion_groups(
     short = [shorten(text, 18) for text in data.names]
     places, side = np.arange(len(short)), 220 + max(240, 13 * len(short))
     hover = "%{customdata[0]} taken for %{customdata[1]}: %{z:.0%}<extra></extra>"
-    pairs = np.array([[(a, b) for b in data.names] for a in data.names])
+    names = [*map(theme.plain, data.names)]
+    pairs = np.array([[(a, b) for b in names] for a in names])
     fig.add_trace(
         go.Heatmap(z=data.share.astype(np.float32), customdata=pairs, coloraxis="coloraxis", hovertemplate=hover)
     )

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +11,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from activekd_lab.plots import theme
-from activekd_lab.plots.groups import Array, Curve, curves, group_runs
-from activekd_lab.plots.learning import add_curve
-from activekd_lab.results import RunResult
+from activekd_lab.plots.groups import Array, Curve, Runs, curves, group_runs, task_of
+from activekd_lab.plots.learning import add_curve, styles
+from activekd_lab.runs.records import RunResult
 
 
 class Coverage(NamedTuple):
@@ -33,40 +32,40 @@ class Coverage(NamedTuple):
     paths: dict[str, tuple[Array, Array]]
 
 
-def coverage_data(results: Sequence[RunResult]) -> Coverage:
+def coverage_data(results: Runs) -> Coverage:
     """Collect coverage from runs of one task.
 
     Raises:
         SettingError: no finished round, or several tasks at once.
     """
     return Coverage(
-        str(results[0].config["task"]),
+        task_of(results),
         curves(results, lambda record: record.covering_radius),
         curves(results, lambda record: record.mean_distance),
         {name: _path(runs[0]) for name, runs in group_runs(results).items()},
     )
 
 
-def coverage(results: Sequence[RunResult]) -> go.Figure:
+def coverage(results: Runs) -> go.Figure:
     """Draw the mean distance to the nearest label by round (left) and the covering radius along the picks (right).
 
     Args:
-        results: runs of one task; those that differ only by seed share a line, the first seed is on the right.
+        results: one run, or several of one task; those that differ only by seed share a line; on the right, the first.
 
     Raises:
         SettingError: no finished round, or several tasks at once.
     """
     data = coverage_data(results)
-    fig = make_subplots(1, 3, subplot_titles=("mean distance", "covering radius", "along the picks, first seed"))
-    base = theme.figure(
-        "How well the labels cover the pool",
-        "distance from a pool image to its nearest label, between the student's probabilities (0 to 1.41)",
+    about = (
+        "distance from a pool image to its nearest label, between the student's probabilities (0 to 1.41); a round's "
     )
-    fig.update_layout(base.layout)
-    for near, far in zip(data.mean_distance, data.radius, strict=True):
-        add_curve(fig, near, col=1)
-        add_curve(fig, far, col=2, legend=False)
-        _add_path(fig, near, *data.paths[near.name])
+    about += "fresh student moves the points, so the radius can rise though labels were added"
+    fig = theme.figure("How well the labels cover the pool", about)
+    make_subplots(1, 3, figure=fig, subplot_titles=("mean distance", "covering radius", "along the picks, first seed"))
+    for near, far, style in zip(data.mean_distance, data.radius, styles(data.radius), strict=True):
+        add_curve(fig, near, style, col=1)
+        add_curve(fig, far, style, col=2, legend=False)
+        _add_path(fig, near.name, style, *data.paths[near.name])
     fig.update_xaxes(title_text="labels spent", nticks=6)
     fig.update_yaxes(nticks=6)
     fig.update_annotations(font_size=13)
@@ -83,11 +82,10 @@ def _path(run: RunResult) -> tuple[Array, Array]:
     return np.array(labels, np.float32), np.array(radii, np.float32)
 
 
-def _add_path(fig: go.Figure, curve: Curve, labels: Array, radii: Array) -> None:
-    style = theme.selector_style(curve.selector)
-    line = dict(color=style.color, dash=style.dash, width=1.8 if curve.method == "dho" else 1)
+def _add_path(fig: go.Figure, name: str, style: theme.Style, labels: Array, radii: Array) -> None:
+    name, line = theme.plain(name), dict(color=style.color, dash=style.dash, width=1.8)
     trace = go.Scatter(
-        x=labels, y=radii, name=curve.name, legendgroup=curve.name, showlegend=False, mode="lines", line=line,
+        x=labels, y=radii, name=name, legendgroup=name, showlegend=False, mode="lines", line=line,
         hovertemplate="%{x} labels: radius %{y:.3f}",
     )  # fmt: skip
     fig.add_trace(trace, row=1, col=3)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,13 +17,10 @@ from activekd_lab.plots.distances import entropy_share, nearest
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.images import check_images, sheet
 from activekd_lab.plots.maps import shorten
-from activekd_lab.results import RunResult
+from activekd_lab.plots.page import add_steps
+from activekd_lab.runs.records import RunResult
 
-_COLUMNS, _SHOWN, _NAME, _ROW = 6, 48, 18, 158
-_ANSWER = {
-    ok: f'<span style="color:{color}">{sign}</span>'
-    for ok, color, sign in ((True, theme.GREEN, "✓"), (False, theme.VERMILLION, "✗"))
-}
+_COLUMNS, _SHOWN, _NAME, _ROW = 6, 48, 12, 176
 
 
 class Picks(NamedTuple):
@@ -95,7 +93,12 @@ def pick_gallery(result: RunResult, images: Array, labels: Array, *, rounds: Seq
     fig.add_trace(looks[0][0])
     fig.update_layout(images=looks[0][1])
     if len(data) > 1:
-        _add_slider(fig, [str(picks.round) for picks in data], looks)
+        names = [str(picks.round) for picks in data]
+        fig.frames = [
+            dict(name=name, data=[text], layout=dict(images=pictures))
+            for name, (text, pictures) in zip(names, looks, strict=True)
+        ]
+        add_steps(fig, names, prefix="picked after round ")
     return fig
 
 
@@ -118,33 +121,33 @@ def gallery_captions(picks: Picks, class_names: Sequence[str]) -> go.Scatter:
     place = np.arange(len(picks.ids))[:_SHOWN]
     names = [*class_names, "?"]  # −1, an unknown class, is the last
     truth, guess = ([names[c] for c in classes[:_SHOWN]] for classes in (picks.true, picks.predicted))
-    marks = [_ANSWER[bool(t == p)] if t >= 0 else "" for t, p in zip(picks.true, picks.predicted, strict=True)]
-    text = [
-        f"<b>{shorten(t, _NAME)}</b><br>{mark} {shorten(g, _NAME)}<br>{h:.2f}"
-        for t, g, mark, h in zip(truth, guess, marks, picks.entropy, strict=False)
-    ]
+    text = [_caption(t, g, h) for t, g, h in zip(truth, guess, picks.entropy, strict=False)]
     hover = [
-        f"pick {i + 1}: image {picks.ids[i]}<br>true: {truth[i]}<br>predicted: {guess[i]}, {picks.confidence[i]:.0%}"
+        f"pick {i + 1}: image {picks.ids[i]}<br>true: {theme.plain(truth[i])}<br>"
+        f"predicted: {theme.plain(guess[i])}, {picks.confidence[i]:.0%}"
         f"<br>uncertainty {picks.entropy[i]:.2f}<br>distance to the nearest label {picks.distance[i]:.3f}"
         for i in place
     ]
     return go.Scatter(
-        x=place % _COLUMNS + 0.5, y=place // _COLUMNS + 0.65, mode="text", text=text, hovertext=hover, hoverinfo="text",
+        x=place % _COLUMNS + 0.5, y=place // _COLUMNS + 0.56, mode="text", text=text, hovertext=hover, hoverinfo="text",
         textposition="bottom center", textfont=dict(size=11), customdata=picks.ids[:_SHOWN],
     )  # fmt: skip
 
 
+def _caption(truth: str, guess: str, uncertainty: float) -> str:
+    """Return the lines below an image; names are broken, so that they stay within its column on a narrow page."""
+    answer = "✓" if guess == truth else f"{'✗ ' if truth != '?' else ''}{_broken(guess)}<br>"
+    return f"<b>{_broken(truth)}</b><br>{answer} {uncertainty:.2f}"
+
+
+def _broken(name: str) -> str:
+    """Return a name in at most two lines."""
+    first, *more = textwrap.wrap(name, _NAME) or [""]
+    return shorten(first, _NAME) + (f"<br>{shorten(' '.join(more), _NAME)}" if more else "")
+
+
 def gallery_images(picks: Picks, images: Array) -> list[dict[str, Any]]:
     """Return a round's pictures as layout images, one a cell of the grid."""
-    fixed = dict(xref="x", yref="y", sizex=0.94, sizey=0.6, xanchor="center", yanchor="top", sizing="contain")
+    fixed = dict(xref="x", yref="y", sizex=0.94, sizey=0.52, xanchor="center", yanchor="top", sizing="contain")
     uris = [sheet(images[i][None], columns=1, tile=96, quality=85).uri for i in picks.ids[:_SHOWN]]
     return [fixed | dict(source=uri, x=i % _COLUMNS + 0.5, y=i // _COLUMNS + 0.02) for i, uri in enumerate(uris)]
-
-
-def _add_slider(fig: go.Figure, names: list[str], looks: list[tuple[go.Scatter, list[dict[str, Any]]]]) -> None:
-    steps = []
-    for name, (captions, pictures) in zip(names, looks, strict=True):
-        data = {key: [captions[key]] for key in ("x", "y", "text", "hovertext", "customdata")}
-        steps.append(dict(method="update", label=name, args=[data, {"images": pictures}]))
-    current = dict(prefix="picked after round ", font=dict(size=13), xanchor="left")
-    fig.update_layout(sliders=[dict(steps=steps, currentvalue=current, y=0, yanchor="top", pad=dict(t=4), ticklen=4)])

@@ -55,13 +55,14 @@ def race_lanes(lanes: Sequence[Lane], projection: Projection | None, *, maps: bo
     heights = [_CURVES, *[_MAPS] * rows]
     top = [{"colspan": columns}, *[None] * (columns - 1)]
     titles = ["", *map(lane_title, lanes)] if maps else None
-    fig = make_subplots(
-        1 + rows, columns, specs=[top, *[[{}] * columns] * rows], row_heights=heights, subplot_titles=titles,
+    below = "; below, the pool: amber is labelled, red is bought next" if maps else ""
+    about = f"test accuracy by labels spent, one seed{below}"
+    fig = theme.figure("Selector race", about, height=sum(heights) + 150)
+    make_subplots(
+        1 + rows, columns, figure=fig, specs=[top, *[[{}] * columns] * rows], row_heights=heights,
+        subplot_titles=titles,
         vertical_spacing=95 / (sum(heights) + 150), horizontal_spacing=0.02,
     )  # fmt: skip
-    below = "; below, the pool: amber is labelled, red is bought next" if maps else ""
-    look = theme.figure("Selector race", f"test accuracy by labels spent, one seed{below}", height=sum(heights) + 150)
-    fig.update_layout(look.layout)
     for i, lane in enumerate(lanes):
         cells = [(1, 1), *[(2 + i // _COLUMNS, 1 + i % _COLUMNS)] * (TRACES - 1)]
         for trace, (row, col) in zip(lane_traces(lane, projection, maps=maps), cells, strict=False):
@@ -72,7 +73,7 @@ def race_lanes(lanes: Sequence[Lane], projection: Projection | None, *, maps: bo
     for cell in list(fig.select_yaxes())[1:]:
         cell.scaleanchor = cell.anchor
     fig.update_xaxes(title="labels spent", range=[0, 1.03 * most], row=1)
-    fig.update_yaxes(title="accuracy (%)", rangemode="tozero", row=1)
+    fig.update_yaxes(title="accuracy (%)", row=1)
     fig.update_annotations(font_size=12)
     legend = dict(y=1, yanchor="bottom", x=0)
     return fig.update_layout(legend=legend, margin=dict(l=56, r=16, t=112, b=20))
@@ -82,7 +83,7 @@ def lane_traces(lane: Lane, projection: Projection | None, *, maps: bool) -> lis
     """Return curve, rim, pool, labelled and picks of a lane; without maps the curve alone."""
     style = theme.selector_style(lane.selector)
     curve = go.Scatter(
-        x=lane.labels, y=(100 * lane.accuracy).astype(np.float32), name=lane.name, mode="lines+markers",
+        x=lane.labels, y=(100 * lane.accuracy).astype(np.float32), name=theme.plain(lane.name), mode="lines+markers",
         line=dict(color=style.color, dash=style.dash, width=2.4), marker=dict(symbol=style.symbol, size=7),
         hovertemplate="%{x} labels: %{y:.1f} %",
     )  # fmt: skip
@@ -109,5 +110,5 @@ def _dots(places: Array, **look: Any) -> go.Scattergl:
 def lane_title(lane: Lane) -> str:
     """Return a map's heading."""
     if not len(lane.labels):
-        return lane.name
-    return f"{lane.name}<br>{100 * lane.accuracy[-1]:.1f} %, {lane.covered} classes"
+        return theme.plain(lane.name)
+    return f"{theme.plain(lane.name)}<br>{100 * lane.accuracy[-1]:.1f} %, {lane.covered} classes"

@@ -11,8 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from activekd_lab.plots import theme
-from activekd_lab.plots.groups import Curve, curves, group_runs, seeds_text
-from activekd_lab.results import RunResult
+from activekd_lab.plots.groups import Curve, Runs, curves, group_runs, seeds_text, task_of, teachers_of
 
 
 class LearningCurves(NamedTuple):
@@ -31,24 +30,23 @@ class LearningCurves(NamedTuple):
     seeds: str
 
 
-def learning_curve_data(results: Sequence[RunResult]) -> LearningCurves:
+def learning_curve_data(results: Runs) -> LearningCurves:
     """Collect mean and spread over seeds from runs of one task.
 
     Raises:
         SettingError: no finished round, or several tasks at once.
     """
     found = curves(results, lambda record: record.accuracy)
-    teachers = {
-        str(run.config["teacher"]): run.teacher_accuracy for runs in group_runs(results).values() for run in runs
-    }
-    return LearningCurves(str(results[0].config["task"]), found, teachers, seeds_text(results))
+    teachers = teachers_of([run for runs in group_runs(results).values() for run in runs])
+    return LearningCurves(task_of(results), found, teachers, seeds_text(results))
 
 
-def learning_curves(results: Sequence[RunResult]) -> go.Figure:
+def learning_curves(results: Runs) -> go.Figure:
     """Draw accuracy (percent, test split) against labels spent, with a band of ± 1 standard deviation over seeds.
 
     Args:
-        results: runs of one task; those that differ only by seed share a line.
+        results: one run, or several of one task; those that differ only by seed share a line. In a dictionary, those
+            under a name do, and the legend shows that name.
 
     Raises:
         SettingError: no finished round, or several tasks at once.
@@ -56,50 +54,51 @@ def learning_curves(results: Sequence[RunResult]) -> go.Figure:
     data = learning_curve_data(results)
     fig = theme.figure(
         "Accuracy along the labels",
-        f"{data.task}: test accuracy, mean over {data.seeds}; bands are ± 1 standard deviation",
+        f"{data.task}: test accuracy, mean over {data.seeds}{spread_text(data.curves)}",
         x="labels spent",
         y="accuracy (%)",
         hovermode="x unified",
     )
-    for curve, style in zip(data.curves, _styles(data.curves), strict=True):
-        add_curve(fig, curve, scale=100, unit="%", style=style)
+    for curve, style in zip(data.curves, styles(data.curves), strict=True):
+        add_curve(fig, curve, style, scale=100, unit="%")
     for name, accuracy in data.teachers.items():
-        _add_level(fig, data.curves, f"teacher {name}, zero-shot", 100 * accuracy)
+        _add_level(fig, data.curves, f"teacher {theme.plain(name)}, zero-shot", 100 * accuracy)
     fig.update_yaxes(ticksuffix=" ")
     return fig
 
 
-def _styles(found: Sequence[Curve]) -> list[theme.Style]:
-    """Return each curve's look: its selector's own, or a spare one where selector and method look so already."""
-    styles: list[theme.Style] = []
-    seen: set[tuple[str, str]] = set()
-    for curve in found:
-        known = (curve.selector, curve.method) in seen
-        styles.append(theme.SPARE[len(styles) % len(theme.SPARE)] if known else theme.selector_style(curve.selector))
-        seen.add((curve.selector, curve.method))
-    return styles
+def styles(found: Sequence[Curve]) -> list[theme.Style]:
+    """Return each curve's look."""
+    return theme.looks([(curve.selector, curve.method) for curve in found])
 
 
 def add_curve(
-    fig: go.Figure, curve: Curve, *, scale: float = 1, unit: str = "", legend: bool = True, col: int | None = None,
-    style: theme.Style | None = None,
+    fig: go.Figure, curve: Curve, style: theme.Style, *, scale: float = 1, unit: str = "", legend: bool = True,
+    col: int | None = None,
 ) -> None:  # fmt: skip
-    """Add a group's band and line to a figure, `scale` times its values, in a style, else in the selector's own."""
-    style, place = style or theme.selector_style(curve.selector), dict(row=1, col=col) if col else {}
-    x, mean, sd = curve.labels, scale * curve.mean, scale * curve.sd
-    common = dict(legendgroup=curve.name, hoverinfo="skip", showlegend=False, mode="lines", line_width=0)
-    band = np.concatenate([mean + sd, (mean - sd)[::-1]])
-    fill = dict(fill="toself", fillcolor=theme.rgba(style.color, 0.14))
-    fig.add_trace(go.Scatter(x=np.concatenate([x, x[::-1]]), y=band, **common, **fill), **place)
-    distilled = curve.method == "dho"
+    """Add a group's band and line to a figure, `scale` times its values."""
+    place = dict(row=1, col=col) if col else {}
+    x, mean, sd, name = curve.labels, scale * curve.mean, scale * curve.sd, theme.plain(curve.name)
+    several = curve.seeds > 1  # one seed has no spread
+    if several.any():
+        common = dict(legendgroup=name, hoverinfo="skip", showlegend=False, mode="lines", line_width=0)
+        low, high, at = (mean - sd)[several], (mean + sd)[several], x[several]
+        fill = dict(fill="toself", fillcolor=theme.rgba(style.color, 0.14))
+        outline = dict(x=np.concatenate([at, at[::-1]]), y=np.concatenate([high, low[::-1]]))
+        fig.add_trace(go.Scatter(**outline, **common, **fill), **place)
+    said = [f" ± {d:.2g} ({n} seeds)" if n > 1 else " (1 seed)" for d, n in zip(sd, curve.seeds, strict=True)]
     line = go.Scatter(
-        x=x, y=mean, name=curve.name, legendgroup=curve.name, showlegend=legend, mode="lines+markers",
-        line=dict(color=style.color, dash=style.dash, width=2.6 if distilled else 1.4),
-        marker=dict(symbol=style.symbol if distilled else f"{style.symbol.removesuffix('-open')}-open", size=7),
-        customdata=np.stack([sd, curve.seeds], axis=1),
-        hovertemplate=f"%{{y:.3~g}}{unit} ± %{{customdata[0]:.2~g}} (%{{customdata[1]}} seeds)",
+        x=x, y=mean, name=name, legendgroup=name, showlegend=legend, mode="lines+markers",
+        line=dict(color=style.color, dash=style.dash, width=2.2),
+        marker=dict(symbol=style.symbol, size=7), customdata=said,
+        hovertemplate=f"%{{y:.3~g}}{unit}%{{customdata}}",
     )  # fmt: skip
     fig.add_trace(line, **place)
+
+
+def spread_text(found: Sequence[Curve]) -> str:
+    """Say what the bands are, where there are any: a curve of one seed has none."""
+    return "; bands are ± 1 standard deviation" if any((curve.seeds > 1).any() for curve in found) else ""
 
 
 def _add_level(fig: go.Figure, found: Sequence[Curve], name: str, level: float) -> None:

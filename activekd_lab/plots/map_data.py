@@ -11,7 +11,7 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots.distances import entropy_share, nearest
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.projection import Projection, ProjectionName, fit_projection
-from activekd_lab.results import RoundRecord, RunResult
+from activekd_lab.runs.records import RoundRecord, RunResult
 
 DRAWN, HOVERED, LINKED = 20_000, 5_000, 2_000
 """At most so many pool points are drawn, so many of those answer the mouse, and so many have a line to their centre."""
@@ -91,7 +91,7 @@ def probability_map_data(
     reference = result.probabilities(shown[-1])
     if labels is not None and len(labels) != len(reference):
         raise SettingError(f"labels must hold one class an image ({len(reference)}), but got {len(labels)}.")
-    fitted = fit_projection(reference, projection, layout=layout)
+    fitted = fit_projection(reference, projection, layout=layout, ring=result.probabilities(0))
     if balls and fitted.scale is None:
         raise SettingError(
             f"balls=True needs projection='ternary' or 'pca', but got {fitted.name!r}, where a ball has no true size; "

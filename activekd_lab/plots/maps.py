@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,16 @@ import plotly.graph_objects as go
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
 from activekd_lab.plots.map_data import DRAWN, HOVERED, MapRound, ProbabilityMap, probability_map_data
+from activekd_lab.plots.page import add_steps
 from activekd_lab.plots.projection import Projection, ProjectionName, circles, with_gaps
-from activekd_lab.results import RunResult
+from activekd_lab.runs.records import RunResult
 
-_NUMBERED = 9  # two digits do not fit a marker
+_NUMBERED = 99  # three digits do not fit a marker
 _MAX_NAMES, _UPRIGHT = 60, 12  # more names would overlap; more than 12 stand along the radius
-_LETTERS, _PER_LETTER = 20, 0.022  # longest name written out, and a letter's width in units of the wheel's radius
+_LETTERS, _PER_LETTER = 16, 5.8  # longest name written out on a map, and a letter's width in pixels
 _TITLES = {
     "ternary": "exact ternary diagram: corners are certain predictions, the centre is undecided",
-    "wheel": "class wheel: rim = certain, centre = undecided, classes often confused sit side by side",
+    "wheel": "class wheel: at a name = certain, between neighbours = torn, centre = torn between many",
     "pca": "principal components of the probabilities, {:.0%} of their variance",
     "umap": "UMAP of the probabilities: neighbours are alike, distances far apart mean little",
 }
@@ -82,20 +84,21 @@ def map_figure(data: ProbabilityMap, shown: MapRound) -> go.Figure:
     fig.update_xaxes(visible=False, constrain="domain")
     fig.update_yaxes(visible=False, scaleanchor="x")
     fig.add_traces(traces(data, shown))
+    fig.update_layout(coloraxis=dict(cmin=0, cmax=1, colorbar=_COLORBAR), legend=_LEGEND)
+    fig.update_layout(margin=dict(t=130, b=70))
     if len(data.projection.rim):
         _add_rim(fig, data)
-    fig.update_layout(coloraxis=dict(cmin=0, cmax=1, colorbar=_COLORBAR), legend=dict(y=1, yanchor="bottom"))
-    fig.update_layout(margin=dict(l=20, r=20, t=112, b=20))
     corner = dict(visible=False, range=[0, 1], fixedrange=True)  # for the caption; small, since it takes the mouse
     fig.update_layout(xaxis2=corner | dict(domain=[0, 0.001], anchor="y2"))
-    fig.update_layout(yaxis2=corner | dict(domain=[0.999, 1], anchor="x2"))
+    fig.update_layout(yaxis2=corner | dict(domain=[0, 0.001], anchor="x2"))
     return fig
 
 
+_LEGEND: dict[str, Any] = dict(yref="container", y=0.905, yanchor="top")
 _HALO = dict(color="white", width=1)
 _COLORBAR: dict[str, Any] = dict(
-    title=dict(text="uncertainty<br>(entropy / log C)", font_size=11),
-    len=0.35, y=0, yanchor="bottom", x=1, tickvals=[0, 0.5, 1],
+    title=dict(text="uncertainty (entropy / log C)", side="top", font_size=11), orientation="h", len=0.45,
+    x=1, xanchor="right", y=-0.01, yanchor="top",
 )  # fmt: skip
 
 
@@ -112,50 +115,69 @@ def caption(shown: MapRound) -> str:
     return "<br>".join(lines)
 
 
-def traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
-    """Return the map's traces for a round: backdrop, pool, labelled, picks, the corner's text, and options."""
+_gl: Callable[..., dict[str, Any]] = partial(dict, type="scattergl")
+_svg: Callable[..., dict[str, Any]] = partial(dict, type="scatter")
+
+
+def traces(data: ProbabilityMap, shown: MapRound) -> list[dict[str, Any]]:
+    """Return the map's traces for a round: backdrop, pool, labelled, picks, the corner's text, and options.
+
+    They are dicts, which a frame takes in a third of the time of plotly's objects.
+    """
     return [*pool_traces(data, shown), *pick_traces(data, shown), *cover_traces(data, shown)]
 
 
-def pool_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
+def pool_traces(data: ProbabilityMap, shown: MapRound) -> list[dict[str, Any]]:
     """Return the traces that change with the round: backdrop, pool and labelled."""
     pool = dict(size=4.5, opacity=0.75, color=shown.entropy[data.hovered], coloraxis="coloraxis")
     back = dict(size=3, opacity=0.4, color=shown.entropy[data.backdrop], coloraxis="coloraxis")
     label = dict(symbol="diamond", size=8, color=_round_colors(shown.labeled_round), line=_HALO)
     return [
-        go.Scattergl(**_at(shown, data.backdrop), mode="markers", marker=back, hoverinfo="skip", showlegend=False),
-        go.Scattergl(**_at(shown, data.hovered), **_hover(data, shown, data.hovered), mode="markers", marker=pool,
-                     name="pool", showlegend=False),
-        go.Scattergl(**_at(shown, shown.labeled), **_hover(data, shown, shown.labeled), mode="markers", marker=label,
-                     name="labelled (light: early, dark: late)"),
+        _gl(**_at(shown, data.backdrop), mode="markers", marker=back, hoverinfo="skip", showlegend=False),
+        _gl(**_at(shown, data.hovered), **_hover(data, shown, data.hovered), mode="markers", marker=pool,
+            name="pool", showlegend=False),
+        _gl(**_at(shown, shown.labeled), **_hover(data, shown, shown.labeled), mode="markers", marker=label,
+            name="labelled (light: early, dark: late)"),
     ]  # fmt: skip
 
 
-def pick_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
+def pick_traces(data: ProbabilityMap, shown: MapRound) -> list[dict[str, Any]]:
     """Return the traces that change with the selection: picks and the corner's text."""
-    pick = dict(symbol="circle", size=13, color=theme.VERMILLION, line=_HALO)
+    pick = dict(symbol="circle", size=15, color=theme.VERMILLION, line=_HALO)
     numbers = [str(i + 1) if i < _NUMBERED else "" for i in range(len(shown.picks))]
-    text = dict(text=numbers, textfont=dict(color="white", size=10), textposition="middle center")
+    text = dict(text=numbers, textfont=dict(color="white", size=9), textposition="middle center")
     return [
-        go.Scattergl(**_at(shown, shown.picks), **_pick_hover(data, shown), mode="markers+text", marker=pick, **text,
-                     name="next picks, in order"),
-        go.Scatter(x=[0], y=[1], xaxis="x2", yaxis="y2", mode="text", text=[caption(shown)], hoverinfo="skip",
-                   cliponaxis=False, textposition="bottom right", textfont_size=12, showlegend=False),
+        _gl(**_at(shown, shown.picks), **_pick_hover(data, shown), mode="markers+text", marker=pick, **text,
+            name="next picks, in order"),
+        _svg(x=[0], y=[1], xaxis="x2", yaxis="y2", mode="text", text=["<br>" * _lines(data) + caption(shown)],
+            hoverinfo="skip", cliponaxis=False, textposition="bottom right", showlegend=False,
+             textfont=dict(size=12)),
     ]  # fmt: skip
 
 
-def cover_traces(data: ProbabilityMap, shown: MapRound) -> list[Any]:
+def _lines(data: ProbabilityMap) -> int:
+    """Return how many lines of the names around a wheel the caption stands below."""
+    named = data.projection.name == "wheel" and len(data.class_names) <= _MAX_NAMES
+    return 1 + _room(data.class_names) // 18 if named else 0
+
+
+def _room(class_names: Sequence[str]) -> int:
+    """Return the pixels that the longest name takes outside a wheel."""
+    return 14 + int(_PER_LETTER * min(_LETTERS, max(map(len, class_names))))
+
+
+def cover_traces(data: ProbabilityMap, shown: MapRound) -> list[dict[str, Any]]:
     """Return the covering balls and the lines to the nearest centres, where the round holds them."""
-    found = []
+    found: list[dict[str, Any]] = []
     if shown.ball is not None and data.projection.scale is not None:
         centers = shown.positions[np.concatenate([shown.labeled, shown.picks])]
         x, y = circles(centers, data.projection.scale * shown.ball)
         look = dict(fill="toself", fillcolor=theme.rgba(theme.BLUE, 0.1), line=dict(color=theme.BLUE, width=0.7))
-        found.append(go.Scatter(x=x, y=y, mode="lines", **look, hoverinfo="skip", name="covering balls"))
+        found.append(_svg(x=x, y=y, mode="lines", **look, hoverinfo="skip", name="covering balls"))
     if shown.links is not None:
         x, y = with_gaps(shown.positions[shown.links])
         line = dict(color=theme.rgba(theme.GREY, 0.5), width=0.8)
-        found.append(go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name="to the nearest of them"))
+        found.append(_svg(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name="to the nearest of them"))
     return found
 
 
@@ -165,7 +187,7 @@ def _at(shown: MapRound, ids: Array) -> dict[str, Any]:
 
 def hover_rows(data: ProbabilityMap, shown: MapRound, ids: Array) -> list[str]:
     """Return a line of text for each id: predicted class, confidence, and the true class where it may be seen."""
-    names = data.class_names
+    names = [*map(theme.plain, data.class_names)]
     rows = [f"{names[shown.predicted[i]]}, {shown.confidence[i]:.0%}" for i in ids]
     return (
         rows
@@ -193,57 +215,42 @@ def _round_colors(rounds: Array) -> list[str]:
 def _add_rim(fig: go.Figure, data: ProbabilityMap) -> None:
     """Draw the polygon of the classes' corners, and their names around it."""
     corners, rim = data.projection.corners, data.projection.rim
-    angles = np.arctan2(corners[:, 1], corners[:, 0])
     fig.add_trace(go.Scatter(x=rim[:, 0], y=rim[:, 1], mode="lines", line=dict(color=theme.GREY, width=1),
-                             hoverinfo="skip", showlegend=False))  # fmt: skip
-    many = len(corners) > _UPRIGHT
-    reach = 1.08 + _PER_LETTER * max(len(shorten(name)) for name in data.class_names) if many else 1.2
-    fig.update_xaxes(range=[-reach, reach])
-    fig.update_yaxes(range=[-0.62, 1.12] if data.projection.name == "ternary" else [-reach, reach])
+            hoverinfo="skip", showlegend=False))  # fmt: skip
+    ternary = data.projection.name == "ternary"
+    fig.update_xaxes(range=[-1.03, 1.03])
+    fig.update_yaxes(range=[-0.62, 1.12] if ternary else [-1.03, 1.03])
     if len(corners) <= _MAX_NAMES:
-        placed = zip(data.class_names, corners.tolist(), np.degrees(angles).tolist(), strict=True)
-        fig.layout.annotations = [_class_name(name, x, y, angle, many=many) for name, (x, y), angle in placed]
+        room = _room(data.class_names)
+        fig.update_layout(margin=dict(l=room, r=room, t=130 if ternary else 120 + room, b=80 if ternary else 75 + room))
+        fig.update_layout(coloraxis_colorbar=dict(y=0, ypad=10 if ternary else room))
+        placed = zip(data.class_names, corners.tolist(), strict=True)
+        fig.layout.annotations = [_class_name(name, x, y, many=len(corners) > _UPRIGHT) for name, (x, y) in placed]
 
 
 def shorten(name: str, letters: int = _LETTERS) -> str:
-    """Cut a class name to `letters` characters, the last one an ellipsis."""
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+    """Cut a class name to `letters` characters, the last one an ellipsis, and make it plain text for Plotly."""
+    return theme.plain(name if len(name) <= letters else f"{name[: letters - 1]}…")
 
 
-def _class_name(name: str, x: float, y: float, degrees: float, *, many: bool) -> dict[str, Any]:
-    """Place a class name outside its corner: upright for few classes, along the radius for many."""
+def _class_name(name: str, x: float, y: float, *, many: bool) -> dict[str, Any]:
+    """Place a class name outside its corner, in pixels: upright for few classes, along the radius for many."""
     text = shorten(name)
-    left = x < -0.01 or (abs(x) <= 0.01 and many)
-    plain = dict(x=1.06 * x, y=1.06 * y, text=text, showarrow=False)
+    half = 8 + _PER_LETTER / 2 * min(_LETTERS, len(name))
     if not many:
-        side = "center" if abs(x) < 0.01 else "right" if left else "left"
-        return plain | dict(xanchor=side, yanchor="bottom" if y > 0.01 else "top" if y < -0.01 else "middle")
-    turn = -degrees if not left else 180 - degrees
-    out = 1.04 + _PER_LETTER / 2 * len(text)
-    return plain | dict(x=out * x, y=out * y, textangle=turn, font=dict(size=10))
+        side = "center" if abs(x) < 0.01 else "right" if x < 0 else "left"
+        above = "bottom" if y > 0.01 else "top" if y < -0.01 else "middle"
+        return dict(x=x, y=y, text=text, showarrow=False, xanchor=side, yanchor=above, xshift=6 * x, yshift=6 * y)
+    left = x < -0.01
+    turn = float(np.degrees(np.arctan2(y, x)))
+    place = dict(x=x, y=y, xshift=half * x, yshift=half * y, xanchor="center", yanchor="middle")
+    return dict(text=text, showarrow=False, textangle=180 - turn if left else -turn, font=dict(size=10), **place)
 
 
 def _animate(fig: go.Figure, data: ProbabilityMap) -> None:
-    """Give every round a frame, a stop on the slider, and a play button."""
+    """Give every round a frame and a stop on the slider."""
     moved = list(range(len(traces(data, data.rounds[0]))))
-    fig.frames = [go.Frame(name=str(r.round), data=traces(data, r), traces=moved) for r in data.rounds]
-    add_frame_controls(fig, [str(r.round) for r in data.rounds])
-
-
-def add_frame_controls(fig: go.Figure, names: Sequence[str], *, prefix: str = "round ") -> None:
-    """Add a slider over the named frames, and a play and a pause button."""
-    jump = dict(mode="immediate", frame=dict(duration=0, redraw=True), transition=dict(duration=0))
-    play = dict(frame=dict(duration=900, redraw=True), transition=dict(duration=0), fromcurrent=True)
-    steps = [dict(method="animate", label=name, args=[[name], jump]) for name in names]
-    current = dict(prefix=prefix, font=dict(size=13), xanchor="left")
-    slider = dict(steps=steps, currentvalue=current, x=0.16, len=0.84, y=0, yanchor="top", pad=dict(t=8), ticklen=4)
-    buttons = [
-        dict(label="▶", method="animate", args=[None, play]),
-        dict(label="❚❚", method="animate", args=[[None], jump]),
-    ]
-    menu = dict(
-        type="buttons", direction="left", buttons=buttons, showactive=False, x=0, xanchor="left", y=0, yanchor="top"
-    )
-    look = dict(bgcolor=theme.rgba(theme.GREY, 0.15), bordercolor=theme.rgba(theme.GREY, 0.4))
-    fig.update_layout(sliders=[slider | look], updatemenus=[menu | look | dict(pad=dict(t=34))])
-    fig.layout.margin.b = 96
+    fig.frames = [dict(name=str(r.round), data=traces(data, r), traces=moved) for r in data.rounds]
+    below = fig.layout.margin.b
+    add_steps(fig, [str(r.round) for r in data.rounds], prefix="round ")
+    fig.update_layout(sliders=[dict(pad=dict(t=below - 20))], margin_b=below + 80)

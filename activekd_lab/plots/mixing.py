@@ -7,12 +7,12 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from activekd_lab.mixing import MixingSurface
 from activekd_lab.plots import theme
+from activekd_lab.students.mixing import MixingSurface
 
 
 def mixing_surface(data: MixingSurface) -> go.Figure:
-    """Draw accuracy over the grid, with ActiveKD's fixed choice (0.5, 1) and the best point on these images."""
+    """Draw accuracy over the grid, with the choice of ActiveKD's ten data sets (0.5, 1) and the best point here."""
     w, t, top = data.best
     fig = theme.figure(
         "Mixing the two heads",
@@ -28,7 +28,7 @@ def mixing_surface(data: MixingSurface) -> go.Figure:
     fig.add_trace(go.Heatmap(x=data.ce_weights, y=rows, z=100 * data.accuracy, customdata=text, **heat))
     at = {float(value): float(row) for value, row in zip(data.kd_temperatures, rows, strict=True)}
     marks = [("best on these images", w, at[t], "star", theme.VERMILLION)]
-    marks += [("ActiveKD's fixed choice", 0.5, at[1.0], "circle-open", theme.ORANGE)] if 1.0 in at else []
+    marks += [("ActiveKD's choice, ten data sets", 0.5, at[1.0], "circle-open", theme.ORANGE)] if 1.0 in at else []
     for name, x, y, symbol, color in marks:
         marker = dict(symbol=symbol, size=15, color=color, line=dict(width=3 if "open" in symbol else 1, color=color))
         fig.add_trace(go.Scatter(x=[x], y=[y], mode="markers", name=name, marker=marker, hoverinfo="skip"))

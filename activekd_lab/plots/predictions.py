@@ -61,8 +61,6 @@ def prediction_gallery(
 
 
 def _hover(data: Picks, class_names: Sequence[str]) -> list[str]:
+    names = [*map(theme.plain, class_names), "?"]  # −1, an unknown class, is the last
     rows = zip(data.ids, data.true, data.predicted, data.confidence, strict=True)
-    return [
-        f"image {i}<br>true: {class_names[t] if t >= 0 else '?'}<br>answer: {class_names[a]}, {c:.0%}"
-        for i, t, a, c in rows
-    ]
+    return [f"image {i}<br>true: {names[t]}<br>answer: {names[a]}, {c:.0%}" for i, t, a, c in rows]

@@ -61,7 +61,7 @@ class Projection(NamedTuple):
 
 
 def fit_projection(
-    probabilities: Array, name: ProjectionName | None = None, *, layout: Array | None = None
+    probabilities: Array, name: ProjectionName | None = None, *, layout: Array | None = None, ring: Array | None = None
 ) -> Projection:
     """Fit a projection on (N, C) reference probabilities.
 
@@ -71,6 +71,8 @@ def fit_projection(
             mean of its classes: exact for three classes, where it is the "ternary" diagram. "pca" shows most variance.
             "umap" keeps neighbours together and stays fixed over rounds. None takes the ternary or the wheel.
         layout: (N, 2) stored positions for "umap" (see `umap_layout`), instead of computing them.
+        ring: (N, C) probabilities that say which classes stand side by side, by default the reference; a run's are
+            those of round 0, so that all its maps, and those of other selectors from the same start, have one order.
 
     Raises:
         UnknownNameError: another name.
@@ -89,7 +91,7 @@ def fit_projection(
         )
     if name == "pca":
         return _pca(probabilities)
-    wheel = Projection(name, np.zeros(classes), _wheel(probabilities))
+    wheel = Projection(name, np.zeros(classes), _wheel(probabilities if ring is None else ring))
     return wheel if name != "umap" else _umap(probabilities, wheel, layout)
 
 

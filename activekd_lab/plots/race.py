@@ -11,9 +11,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from activekd_lab.plots import theme
-from activekd_lab.plots.groups import Array, Curve, curves
-from activekd_lab.plots.maps import add_frame_controls
-from activekd_lab.results import RunResult
+from activekd_lab.plots.groups import Array, Curve, curves, seeds_text
+from activekd_lab.plots.learning import spread_text
+from activekd_lab.plots.page import add_steps
+from activekd_lab.runs.records import RunResult
 
 
 class SelectorRace(NamedTuple):
@@ -50,7 +51,7 @@ def selector_race_data(results: Sequence[RunResult]) -> SelectorRace:
 
 
 def selector_race(results: Sequence[RunResult]) -> go.Figure:
-    """Draw a bar for each selector, with a slider and a play button along the labels spent.
+    """Draw a bar for each selector, with a slider along the labels spent.
 
     Args:
         results: runs of one task; those that differ only by seed share a bar.
@@ -60,26 +61,34 @@ def selector_race(results: Sequence[RunResult]) -> go.Figure:
     """
     data = selector_race_data(results)
     fig = theme.figure(
-        "Selector race", "mean test accuracy over seeds, whiskers are ± 1 standard deviation", x="accuracy (%)",
+        "Selector race", f"test accuracy, mean over {seeds_text(results)}{_whiskers(data)}", x="accuracy (%)",
         height=250 + 46 * len(data.curves), showlegend=False,
     )  # fmt: skip
-    fig.add_trace(_bars(data, 0))
-    fig.frames = [go.Frame(name=str(count), data=[_bars(data, i)]) for i, count in enumerate(data.labels)]
-    fig.update_xaxes(range=[0, 100 * float((data.accuracy + data.sd).max()) * 1.12])
-    add_frame_controls(fig, [str(count) for count in data.labels], prefix="labels spent: ")
-    fig.update_layout(sliders=[dict(pad=dict(t=44))], margin_b=140)
-    fig.update_layout(updatemenus=[dict(pad=dict(t=70))])
+    fig.add_traces(_bars(data, 0))
+    fig.frames = [dict(name=str(count), data=_bars(data, i)) for i, count in enumerate(data.labels)]
+    fig.update_xaxes(range=[0, 100 * float((data.accuracy + data.sd).max()) * 1.15])
+    add_steps(fig, [str(count) for count in data.labels], prefix="labels spent: ")
+    fig.update_layout(sliders=[dict(pad=dict(t=64))], margin_b=150)
     return fig
 
 
-def _bars(data: SelectorRace, at: int) -> go.Bar:
-    value = 100 * data.accuracy[:, at]
+def _whiskers(data: SelectorRace) -> str:
+    return spread_text(data.curves).replace("bands", "whiskers")
+
+
+def _bars(data: SelectorRace, at: int) -> list[go.Bar | go.Scatter]:
+    """Return the bars, and the numbers beyond their whiskers."""
+    value, sd, names = 100 * data.accuracy[:, at], 100 * data.sd[:, at], [theme.plain(c.name) for c in data.curves]
     color = [theme.selector_style(c.selector).color for c in data.curves]
-    hatch = dict(shape=["" if c.method == "dho" else "/" for c in data.curves], fillmode="overlay", fgcolor="white")
-    return go.Bar(
-        x=value, y=[c.name for c in data.curves], orientation="h",
-        text=[f"{v:.1f}" for v in value], textposition="inside",
-        insidetextanchor="start", textfont=dict(color="white", size=13),
+    hatch = dict(shape=[theme.method_style(c.method).hatch for c in data.curves], fillmode="overlay", fgcolor="white")
+    bars = go.Bar(
+        x=value, y=names, orientation="h",
         marker=dict(color=color, pattern=hatch | dict(fgopacity=0.35, size=6)),
-        error_x=dict(array=100 * data.sd[:, at], color=theme.GREY), hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        error_x=dict(array=sd, color=theme.GREY, visible=bool(sd.any())),
+        hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
     )  # fmt: skip
+    text = [f" {v:.1f}" for v in value]
+    return [
+        bars,
+        go.Scatter(x=value + sd, y=names, mode="text", text=text, textposition="middle right", hoverinfo="skip"),
+    ]

@@ -12,8 +12,8 @@ from plotly.subplots import make_subplots
 from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array, Curve, group_runs, seeds_text
-from activekd_lab.plots.learning import add_curve
-from activekd_lab.results import RunResult
+from activekd_lab.plots.learning import add_curve, spread_text, styles
+from activekd_lab.runs.records import RunResult
 
 
 class CoverageSpaces(NamedTuple):
@@ -84,16 +84,16 @@ def coverage_spaces(results: Sequence[RunResult], probabilities: Array, features
     """
     data = coverage_spaces_data(results, probabilities, features)
     best = [min(curves, key=lambda curve: curve.mean[-1]) for curves in data]
-    fig = make_subplots(1, 2, subplot_titles=("probability space", "feature space"), horizontal_spacing=0.08)
     text = (
-        f"covering radius, mean over {seeds_text(results)} ± 1 standard deviation; smallest at the end: "
+        f"covering radius, mean over {seeds_text(results)}{spread_text(data.probability)}; smallest at the end: "
         f"{best[0].name} {best[0].mean[-1]:.3f} in probability space, {best[1].name} {best[1].mean[-1]:.3f} in "
         "feature space"
     )
-    fig.update_layout(theme.figure("Which space do the picks cover?", text, height=480).layout)
+    fig = theme.figure("Which space do the picks cover?", text, height=480)
+    make_subplots(1, 2, figure=fig, subplot_titles=("probability space", "feature space"), horizontal_spacing=0.08)
     for col, curves in enumerate(data, 1):
-        for curve in curves:
-            add_curve(fig, curve, legend=col == 1, col=col)
+        for curve, style in zip(curves, styles(curves), strict=True):
+            add_curve(fig, curve, style, legend=col == 1, col=col)
     fig.update_traces(mode="lines")
     fig.update_xaxes(title_text="labels spent", nticks=7)
     fig.update_yaxes(title_text="covering radius", col=1)

@@ -14,7 +14,7 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.plots.distances import distances, nearest
 from activekd_lab.plots.groups import Array
-from activekd_lab.plots.maps import add_frame_controls
+from activekd_lab.plots.page import add_steps
 from activekd_lab.plots.projection import circles, fit_projection
 
 _MOVED = [1, 2, 3, 4, 5]  # traces that change along the picks; 0 is the triangle
@@ -94,8 +94,8 @@ def selection_steps(
         annotations=[_corner(*named) for named in zip(class_names, data.corners, strict=True)],
     )  # fmt: skip
     names = [str(k) for k in range(len(data.radii))]
-    fig.frames = [go.Frame(name=text, data=_traces(data, k), traces=_MOVED) for k, text in enumerate(names)]
-    add_frame_controls(fig, names, prefix="picks: ")
+    fig.frames = [dict(name=text, data=_traces(data, k), traces=_MOVED) for k, text in enumerate(names)]
+    add_steps(fig, names, prefix="picks: ")
     return fig
 
 
@@ -112,7 +112,7 @@ def _triangle(data: SelectionSteps) -> go.Scatter:
 
 def _corner(name: str, at: Array) -> dict[str, Any]:
     x, y = at.tolist()
-    return dict(x=1.05 * x, y=1.05 * y, text=name, showarrow=False, yanchor="bottom" if y > 0 else "top")
+    return dict(x=1.05 * x, y=1.05 * y, text=theme.plain(name), showarrow=False, yanchor="bottom" if y > 0 else "top")
 
 
 def _traces(data: SelectionSteps, k: int) -> list[Any]:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
+from scipy.special import softmax
 
 from activekd_lab.errors import SettingError
-from activekd_lab.mixing import softmax
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import Array
-from activekd_lab.plots.maps import add_frame_controls
+from activekd_lab.plots.page import add_steps
 from activekd_lab.plots.projection import fit_projection
 
 TEMPERATURES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -56,7 +56,7 @@ def simplex_data(logits: Array, labels: Array, temperatures: Sequence[float] = T
         raise SettingError(f"labels must be 0, 1 or 2, columns of the logits, but got {sorted(set(labels.tolist()))}.")
     if not len(temperatures) or min(temperatures) <= 0:
         raise SettingError(f"temperatures must be above 0, but got {list(temperatures)}.")
-    probabilities = [softmax(logits / t) for t in temperatures]
+    probabilities = [softmax(logits / t, axis=1) for t in temperatures]
     triangle = fit_projection(probabilities[0], "ternary")
     return Simplex(
         np.array(temperatures, dtype=float),
@@ -93,14 +93,14 @@ def simplex(
     edge = dict(color=theme.GREY, width=1)
     fig.add_trace(go.Scatter(x=ring[:, 0], y=ring[:, 1], mode="lines", line=edge, hoverinfo="skip", showlegend=False))
     for name, (x, y) in zip(class_names, data.corners.tolist(), strict=True):
-        above = dict(yanchor="bottom" if y > 0 else "top", showarrow=False, text=name)
+        above = dict(yanchor="bottom" if y > 0 else "top", showarrow=False, text=theme.plain(name))
         fig.add_annotation(x=x, y=y, **above)
     names = [f"{t:g}" for t in data.temperatures]
     fig.frames = [
-        go.Frame(name=name, data=_traces(data, class_names, i), traces=[0, 1, 2, 3]) for i, name in enumerate(names)
+        dict(name=name, data=_traces(data, class_names, i), traces=[0, 1, 2, 3]) for i, name in enumerate(names)
     ]
-    add_frame_controls(fig, names, prefix="temperature ")
-    fig.update_layout(sliders=[dict(active=start)], legend=dict(y=1.02, yanchor="bottom"), margin_t=116)
+    add_steps(fig, names, prefix="temperature ", active=start)
+    fig.update_layout(legend=dict(y=1.02, yanchor="bottom"), margin_t=116)
     fig.update_xaxes(visible=False, range=[-1.15, 1.15], constrain="domain")
     return fig.update_yaxes(visible=False, range=[-0.68, 1.12], scaleanchor="x")
 
@@ -111,7 +111,9 @@ def _traces(data: Simplex, class_names: Sequence[str], at: int) -> list[go.Scatt
     for c, name in enumerate(class_names):
         x, y = data.positions[at][data.labels == c].T
         mark = dict(color=_COLORS[c], symbol=_SYMBOLS[c], size=8, opacity=0.65, line=dict(color="white", width=0.5))
-        found.append(go.Scatter(x=x, y=y, mode="markers", marker=mark, name=f"true class: {name}", hoverinfo="name"))
+        found.append(
+            go.Scatter(x=x, y=y, mode="markers", marker=mark, name=f"true class: {theme.plain(name)}", hoverinfo="name")
+        )
     said = f"mean confidence {data.confidence[at]:.2f}"
     text = dict(text=[said], textposition="bottom right", hoverinfo="skip", showlegend=False)
     return [*found, go.Scatter(x=[-1.15], y=[1.1], mode="text", **text)]

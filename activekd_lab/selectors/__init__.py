@@ -5,29 +5,36 @@
 
 from activekd_lab.selectors import (  # noqa: F401  (each import enters a strategy in the registry)
     badge,
+    bait,
     class_balanced,
+    cluster_margin,
     coreset,
+    dropquery,
     entropy,
     head_disagreement,
     kmeans,
     least_confidence,
     margin,
+    max_herding,
     pcoreset,
     probcover,
     random,
+    skactive,
     typiclust,
+    uncertainty_herding,
 )
-from activekd_lab.selectors.base import (
+from activekd_lab.selectors.kcenter import KCenterResult, k_center_greedy
+from activekd_lab.selectors.registry import (
     REGISTRY,
-    PoolView,
     Selector,
     SelectorFunction,
     list_selectors,
     register,
+    released_options,
     resolve,
     select,
 )
-from activekd_lab.selectors.kcenter import KCenterResult, k_center_greedy
+from activekd_lab.selectors.view import PoolView
 
 __all__ = [
     "REGISTRY",
@@ -38,6 +45,7 @@ __all__ = [
     "k_center_greedy",
     "list_selectors",
     "register",
+    "released_options",
     "resolve",
     "select",
 ]

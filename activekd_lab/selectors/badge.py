@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
+from activekd_lab.errors import Cancelled, NonFiniteError
 from activekd_lab.rng import numpy_generator
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.gradients import Gradients, squared_distances, squared_lengths
+from activekd_lab.selectors.engine.factored import Gradients, squared_distances, squared_lengths
+from activekd_lab.selectors.registry import Variant, register
+from activekd_lab.selectors.view import PoolView
 
 PROPOSALS = 64  # candidates drawn at a time
 ENOUGH = 0.25  # share of proposals accepted below which all bounds are renewed
 
-Protocol = Literal["paper", "released"]
+
+def plain_step(probabilities: Tensor, features: Tensor, picks: list[int]) -> Tensor:
+    """Return how likely each image is the next pick, (N,): BADGE by its definition, to test the fast one.
+
+    g = (p - onehot(argmax p)) ⊗ h, the gradient of the last layer for the image's own predicted label (eq. 1); the
+    first pick is the longest, each next one is drawn by its squared distance to the nearest pick (k-means++).
+    """
+    p, h = probabilities.double(), features.double()  # (N, C), (N, D)
+    a = p - torch.nn.functional.one_hot(p.argmax(1), p.shape[1])  # (N, C)
+    g = (a[:, :, None] * h[:, None, :]).flatten(1)  # (N, C·D)
+    if picks:
+        likely = torch.stack([(g - g[j]).square().sum(1) for j in picks]).amin(0)  # (N,), D(x)^2
+    else:
+        likely = (g.norm(dim=1) == g.norm(dim=1).max()).double()  # (N,)
+    return torch.div(likely, likely.sum())
 
 
 @register(
     "badge",
     help="k-means++ on gradient embeddings: large gradients, unlike each other.",
     citation="Ash et al. 2020, arXiv:1906.03671, Algorithm 1",
+    released={"protocol": "released"},
 )
 @torch.no_grad()
 def badge(
@@ -32,7 +47,7 @@ def badge(
     budget: int,
     *,
     generator: torch.Generator,
-    protocol: Protocol = "paper",
+    protocol: Variant = "paper",
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Tensor:
@@ -47,18 +62,16 @@ def badge(
         budget: B.
         generator: Seeds all draws.
         protocol: "paper" as above. "released" is what ActiveKD's code runs under this name: gradients are divided by
-            their length, so certainty no longer counts, and each pick is the farthest instead of drawn, so outliers
-            come first and only ties are random.
+            their length, so certainty no longer counts; the first pick, there the largest of norms that all are 1 up to
+            rounding, is drawn from the gradients that are not 0; then each pick is the farthest instead of drawn, so
+            outliers come first, only ties being random.
         progress: Called with (picks, budget).
         cancel: True raises Cancelled.
 
     Raises:
-        SettingError: An unknown protocol.
         NonFiniteError: Gradients whose squared length overflows float32.
         Cancelled: `cancel` returned True.
     """
-    if protocol not in ("paper", "released"):
-        raise SettingError(f"Expected `protocol` to be 'paper' or 'released', but got {protocol!r}.")
     gradients = Gradients(view.probabilities, view.features)
     lengths = measured(gradients, squared_lengths)
     if not np.isfinite(lengths).all():
@@ -68,7 +81,7 @@ def badge(
         )
     gradients.unit = protocol == "released"
     pick = _Seeding(gradients, budget, generator)
-    pick.add(pick.largest(lengths))
+    pick.add(pick.largest(lengths if protocol == "paper" else (lengths > 0).astype(float)))
     while len(pick.chosen) < budget:
         if cancel is not None and cancel():
             raise Cancelled(f"badge was cancelled after {len(pick.chosen)} picks.")

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from activekd_lab.errors import NonFiniteError, PoolError
-from activekd_lab.selectors.base import PoolView, Selector, SelectorFunction, resolve, select
+from activekd_lab.selectors.registry import Selector, SelectorFunction, resolve, select
+from activekd_lab.selectors.view import PoolView
 
 Check = Callable[[Selector], None]
 SEEDS = range(8)
@@ -66,7 +67,8 @@ def with_options(selector: Selector, **options: Any) -> Selector:
         return selector
 
     def fixed(view: PoolView, budget: int, *, generator: torch.Generator) -> Tensor:
-        return selector.function(view, budget, generator=generator, **options)
+        ids: Tensor = selector.function(view, budget, generator=generator, **options)
+        return ids
 
     return replace(selector, function=fixed)
 

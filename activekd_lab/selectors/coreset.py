@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from activekd_lab.selectors.base import PoolView, register
+from activekd_lab.selectors.engine.rows import Metric
 from activekd_lab.selectors.kcenter import k_center_greedy
-from activekd_lab.selectors.rows import Metric
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 
 @register(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.ranking import entropy_of, top_scores
+from activekd_lab.selectors.engine.scores import entropy_of, top_scores
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 
 @register(
@@ -14,6 +15,7 @@ from activekd_lab.selectors.ranking import entropy_of, top_scores
     help="The most uncertain predictions by Shannon entropy of the mixed probabilities.",
     citation="Shannon 1948; Settles 2009, Active learning literature survey, eq. 3",
     deterministic=True,
+    features=False,
 )
 def entropy(view: PoolView, budget: int, *, generator: torch.Generator) -> Tensor:
     """Return the (B,) ids with the largest -sum p log p, largest first."""

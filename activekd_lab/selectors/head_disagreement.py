@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from activekd_lab.errors import SettingError
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.ranking import by_rows, row_entropy, top_scores
+from activekd_lab.selectors.engine.scores import by_rows, row_entropy, top_scores
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 
 @register(

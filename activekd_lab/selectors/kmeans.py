@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.lloyd import kmeans_clusters
-from activekd_lab.selectors.ranking import fill
-from activekd_lab.selectors.rows import Metric, Rows
+from activekd_lab.selectors.engine.lloyd import kmeans_clusters
+from activekd_lab.selectors.engine.rows import Metric, Rows
+from activekd_lab.selectors.engine.scores import fill
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 
 @register(

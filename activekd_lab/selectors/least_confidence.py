@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.ranking import by_rows, top_scores
+from activekd_lab.selectors.engine.scores import by_rows, top_scores
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 
 @register(
@@ -14,6 +15,7 @@ from activekd_lab.selectors.ranking import by_rows, top_scores
     help="The smallest probability of the predicted class.",
     citation="Lewis & Gale 1994, arXiv:cmp-lg/9407020; Settles 2009, eq. 1",
     deterministic=True,
+    features=False,
 )
 def least_confidence(view: PoolView, budget: int, *, generator: torch.Generator) -> Tensor:
     """Return the (B,) ids with the smallest max_c p_c, smallest first."""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from activekd_lab.errors import SettingError
-from activekd_lab.selectors.base import PoolView, register
+from activekd_lab.selectors.engine.rows import Metric
+from activekd_lab.selectors.engine.scores import entropy_of
 from activekd_lab.selectors.kcenter import k_center_greedy
-from activekd_lab.selectors.ranking import entropy_of
-from activekd_lab.selectors.rows import Metric
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 Which = Literal["mixed", "ce", "kd", "teacher"]
 
@@ -23,6 +24,7 @@ Which = Literal["mixed", "ce", "kd", "teacher"]
     help="Greedy k-center in probability space: each pick predicts most unlike everything labelled.",
     citation="ActiveKD 2025, arXiv:2506.00910, Algorithm 2",
     deterministic=True,
+    features=False,
 )
 def pcoreset(
     view: PoolView,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from activekd_lab.errors import Cancelled, SettingError
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.centers import squared_norms
-from activekd_lab.selectors.lloyd import kmeans_clusters
-from activekd_lab.selectors.ranking import fill
-from activekd_lab.selectors.rows import Rows
+from activekd_lab.selectors.engine.lloyd import kmeans_clusters
+from activekd_lab.selectors.engine.products import squared_norms
+from activekd_lab.selectors.engine.rows import Rows
+from activekd_lab.selectors.engine.scores import fill
+from activekd_lab.selectors.registry import register
+from activekd_lab.selectors.view import PoolView
 
 SAMPLE = 2000  # pool images on which a radius is estimated
+BALL = 1024  # images of a ball at most, so that a product stays in cache
+SHARE, CLUSTERS = 256, 1024  # images of a cluster on average; clusters at most: too few, and balls hold several groups
+TOGETHER = 64  # counts made exact at a time
+ROUNDING = 1e-3  # of distances between rows of length 1, generously
 
 
 @register(
@@ -29,12 +35,14 @@ def probcover(
     generator: torch.Generator,
     radius: float | None = None,
     purity: float = 0.95,
+    progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Tensor:
     """Return (B,) ids; each covers the most uncovered pool images within `radius` of its L2-normalised features.
 
     Labelled images cover first. When everything is covered the rest is random. The graph of neighbours is never
-    stored: counts only fall, so a pick recomputes few of them; the first counts take N^2 products.
+    stored: counts only fall, so a pick recomputes few of them. The first counts take one product for each pair of
+    images in balls that the radius can bridge: N^2 / 2 on data without structure, far fewer on clusters.
 
     Args:
         view: The pool.
@@ -43,6 +51,7 @@ def probcover(
         radius: Euclidean distance on the unit sphere, in (0, 2]; None estimates the largest for which a share `purity`
             of balls holds one k-means cluster only (C clusters, a sample of the pool), section 3.2 of the paper.
         purity: In (0, 1); no effect with a given radius.
+        progress: Called with (images counted, N) at first, then with (picks, budget).
         cancel: True raises Cancelled.
 
     Raises:
@@ -56,7 +65,9 @@ def probcover(
     pool, labeled = Rows(view.features, "cosine"), Rows(view.labeled_features, "cosine")
     radius = radius or pure_radius(pool, view.num_classes, purity, generator)
     shuffled = torch.randperm(len(pool), generator=generator)  # ties go to the first in this order
-    chosen = _cover(pool, labeled, shuffled, radius**2, budget, cancel or (lambda: False))
+    fixed = torch.Generator().manual_seed(0)  # balls change the time, never a pick
+    graph = _Graph(pool, radius, _balls(pool, fixed), cancel or (lambda: False))
+    chosen = _cover(graph, labeled, shuffled, budget, progress or (lambda done, total: None))
     return view.ids[fill(chosen, len(view), budget, generator).to(view.ids.device)]
 
 
@@ -70,45 +81,108 @@ def pure_radius(pool: Rows, classes: int, purity: float, generator: torch.Genera
     return min(2.0, max(reach, 1e-3))
 
 
+class _Ball(NamedTuple):
+    """Some pool images: positions (m,), and a centre (D,) from which none is farther than `reach`."""
+
+    members: Tensor
+    center: Tensor
+    reach: float
+
+
+def _balls(pool: Rows, generator: torch.Generator) -> list[_Ball]:
+    """Divide the pool into balls of at most BALL images that lie together, by k-means."""
+    count = min(CLUSTERS, -(-len(pool) // SHARE))
+    cluster = kmeans_clusters(pool, count, generator, iterations=5).cluster
+    together = cluster.sort(stable=True)
+    sizes = torch.bincount(cluster, minlength=count).tolist()
+    balls = []
+    for members in (part for own in together.indices.split(sizes) for part in own.split(BALL) if len(part)):
+        x = pool.single(pool.raw(members))  # (m, D)
+        center = x.mean(0)
+        balls.append(_Ball(members, center, float(squared_norms(x - center).max().sqrt())))
+    return balls
+
+
+class _Graph:
+    """Which pool images lie within the radius of which, never stored; balls that are too far apart are left out."""
+
+    def __init__(self, pool: Rows, radius: float, balls: list[_Ball], cancel: Callable[[], bool]) -> None:
+        self.pool, self.radius, self.balls, self.cancel = pool, radius, balls, cancel
+        self.centers = torch.stack([b.center for b in balls])  # (K, D)
+        self.reach = torch.tensor([b.reach for b in balls], device=pool.device)  # (K,)
+        self.uncovered = torch.ones(len(pool), device=pool.device)  # (N,), 1 or 0
+
+    def near(self, x: Tensor, reach: float = 0.0) -> list[_Ball]:
+        """Return the balls that can hold an image within the radius of rows x (k, D), or of a ball around x (1, D)."""
+        apart = torch.cdist(x, self.centers).amin(0) if len(x) else self.reach.new_full((len(self.balls),), torch.inf)
+        can = apart <= self.radius + reach + self.reach + ROUNDING
+        return [self.balls[k] for k in can.nonzero().flatten().tolist()]
+
+    def rows(self, ball: _Ball) -> Tensor:
+        """Return the images (m, D) of a ball."""
+        return self.pool.single(self.pool.raw(ball.members))
+
+    def count(self, progress: Callable[[int, int], None]) -> Tensor:
+        """Return how many uncovered images each would cover (N,): every pair of near balls once."""
+        counts, done, place = torch.zeros_like(self.uncovered), 0, {id(b): k for k, b in enumerate(self.balls)}
+        for k, ball in enumerate(self.balls):
+            x = self.rows(ball)  # (m, D)
+            for other in self.near(ball.center[None], ball.reach):
+                if place[id(other)] < k:
+                    continue
+                if self.cancel():
+                    raise Cancelled(f"probcover was cancelled at image {done} of {len(self.pool)}, before any pick.")
+                within = _near(x, self.rows(other), self.radius**2)  # (m, q)
+                counts[ball.members] += within @ self.uncovered[other.members]
+                if other is not ball:
+                    counts[other.members] += self.uncovered[ball.members] @ within
+            done += len(x)
+            progress(done, len(self.pool))
+        return counts
+
+    def gains(self, x: Tensor) -> Tensor:
+        """Return how many uncovered images each row of x (k, D) would cover: (k,)."""
+        gained = x.new_zeros(len(x))
+        for ball in self.near(x):
+            gained += _near(x, self.rows(ball), self.radius**2) @ self.uncovered[ball.members]
+        return gained
+
+    def cover(self, x: Tensor) -> None:
+        """Take what lies within the radius of any row of x (k, D) as covered."""
+        for ball in self.near(x):
+            within = _near(x, self.rows(ball), self.radius**2)  # (k, m)
+            self.uncovered[ball.members[within.amax(0) > 0]] = 0
+
+
 def _cover(
-    pool: Rows, labeled: Rows, shuffled: Tensor, squared: float, budget: int, cancel: Callable[[], bool]
+    graph: _Graph, labeled: Rows, shuffled: Tensor, budget: int, progress: Callable[[int, int], None]
 ) -> list[int]:
     """Pick greedily until the budget is met or all is covered; counts are upper bounds, made exact at the top."""
-    uncovered = torch.ones(len(pool), device=pool.device)
     for x in labeled.single(labeled.points).split(64):
-        uncovered[_within(pool, x, squared).any(1)] = 0
-    counts = _count(pool, uncovered, squared, cancel)[shuffled]
+        graph.cover(x)
+    pool, shuffled = graph.pool, shuffled.to(graph.pool.device)
+    counts = graph.count(progress)[shuffled]
+    exact = torch.ones_like(counts, dtype=torch.bool)
     chosen: list[int] = []
     while len(chosen) < budget and counts.max() > 0:
-        if cancel():
+        if graph.cancel():
             raise Cancelled(f"probcover was cancelled after {len(chosen)} picks.")
         top = int(counts.argmax())
-        inside = _within(pool, pool.single(pool.raw(shuffled[top : top + 1])), squared)[:, 0]
-        exact = uncovered[inside].sum()
-        stale, counts[top] = bool(exact < counts[top]), exact
-        if not stale:
-            chosen.append(int(shuffled[top]))
-            uncovered[inside] = 0
-            counts[top] = 0
+        if not exact[top]:
+            places = counts.topk(min(TOGETHER, len(counts))).indices
+            places = places[~exact[places] & (places != top)]
+            places = torch.cat([places.new_tensor([top]), places])  # among ties it may not be one of those
+            counts[places] = graph.gains(pool.single(pool.raw(shuffled[places])))
+            exact[places] = True
+            continue
+        chosen.append(int(shuffled[top]))
+        graph.cover(pool.single(pool.raw(shuffled[top : top + 1])))
+        counts[top] = 0
+        exact.fill_(False)
+        progress(len(chosen), budget)
     return chosen
 
 
-def _count(pool: Rows, uncovered: Tensor, squared: float, cancel: Callable[[], bool]) -> Tensor:
-    """Return how many uncovered images each image would cover (N,), a block of products at a time."""
-    counts = torch.zeros(len(pool), device=pool.device)
-    for start, x in pool.pieces():
-        if cancel():
-            raise Cancelled(f"probcover was cancelled at image {start} of {len(pool)}, before any pick.")
-        for other, y in pool.pieces():
-            near = _near(x, y, squared).float()  # (k, q)
-            counts[start : start + len(x)] += near @ uncovered[other : other + len(y)]
-    return counts
-
-
-def _within(pool: Rows, x: Tensor, squared: float) -> Tensor:
-    """Say which pool rows lie within the radius of each row of x: (N, k) bool."""
-    return torch.cat([_near(piece, x, squared) for _, piece in pool.pieces()])
-
-
 def _near(x: Tensor, y: Tensor, squared: float) -> Tensor:
-    return torch.addmm(squared_norms(y), x, y.T, alpha=-2) <= squared - squared_norms(x)[:, None]
+    """Return 1 where rows of x (k, D) and y (q, D) lie within the radius, else 0: (k, q) float."""
+    return torch.addmm(squared_norms(y), x, y.T, alpha=-2).le_(squared - squared_norms(x)[:, None])

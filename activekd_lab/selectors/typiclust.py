@@ -6,21 +6,30 @@ import torch
 from torch import Tensor
 
 from activekd_lab.errors import SettingError
-from activekd_lab.selectors.base import PoolView, register
-from activekd_lab.selectors.lloyd import assign, kmeans_clusters
-from activekd_lab.selectors.ranking import fill
-from activekd_lab.selectors.rows import Rows
+from activekd_lab.selectors.engine.lloyd import assign, kmeans_clusters
+from activekd_lab.selectors.engine.rows import Rows
+from activekd_lab.selectors.engine.scores import fill
+from activekd_lab.selectors.registry import Variant, register
+from activekd_lab.selectors.view import PoolView
 
 LARGEST_CLUSTER = 4096  # members among which typicality is measured; of larger clusters an even sample
+SMALLEST_CLUSTER = 6  # members, labelled ones included, of a cluster that the authors' code visits
 
 
 @register(
     "typiclust",
     help="The most typical image of each of the B largest clusters with the fewest labels.",
     citation="Hacohen et al. 2022, arXiv:2202.02794, Algorithm 1",
+    released={"protocol": "released"},
 )
 def typiclust(
-    view: PoolView, budget: int, *, generator: torch.Generator, neighbors: int = 20, max_clusters: int = 500
+    view: PoolView,
+    budget: int,
+    *,
+    generator: torch.Generator,
+    neighbors: int = 20,
+    max_clusters: int = 500,
+    protocol: Variant = "paper",
 ) -> Tensor:
     """Return (B,) ids: clusters by fewest labels, then by size; in each the image of highest typicality.
 
@@ -34,6 +43,9 @@ def typiclust(
         generator: Starts k-means, and fills up where clusters run out.
         neighbors: How many nearest members count, at least 1; the paper's 20.
         max_clusters: Upper limit of clusters; the paper's 500.
+        protocol: "paper" as above. "released", as the authors' code: clusters of 5 images or fewer (labelled ones
+            count) are left out, the others visited in one fixed order, round after round; typicality is measured anew
+            among the members left, by *squared* distances to min(`neighbors`, half of them).
 
     Raises:
         SettingError: `neighbors` or `max_clusters` below 1.
@@ -42,8 +54,9 @@ def typiclust(
         raise SettingError(f"Expected `neighbors` and `max_clusters` from 1, but got {neighbors} and {max_clusters}.")
     pool, labeled = Rows(view.features, "cosine"), Rows(view.labeled_features, "cosine")
     found = kmeans_clusters(pool, min(len(labeled) + budget, max_clusters, len(pool)), generator)
-    labels = torch.bincount(assign(labeled, found.centroids)[0], minlength=len(found.centroids))
-    chosen = _visit(pool, found.cluster, labels, budget, neighbors)
+    labels = torch.bincount(assign(labeled, found.centroids)[0], minlength=len(found.centroids))  # (K,)
+    visit = _visit if protocol == "paper" else _visit_released
+    chosen = visit(pool, found.cluster, labels, budget, neighbors)
     return view.ids[fill(chosen, len(view), budget, generator).to(view.ids.device)]
 
 
@@ -67,7 +80,23 @@ def _visit(pool: Rows, cluster: Tensor, labels: Tensor, budget: int, neighbors: 
     return chosen
 
 
-def _by_typicality(pool: Rows, members: Tensor, neighbors: int) -> list[int]:
+def _visit_released(pool: Rows, cluster: Tensor, labels: Tensor, budget: int, neighbors: int) -> list[int]:
+    """Pick round after round from the clusters that are large enough, by fewest labels, then by size."""
+    size = torch.bincount(cluster, minlength=len(labels)) + labels  # (K,)
+    rank = labels * (int(size.sum()) + 1) - size
+    order = [k for k in rank.sort(stable=True).indices.tolist() if size[k] >= SMALLEST_CLUSTER]
+    members = {k: (cluster == k).nonzero().flatten() for k in order}
+    chosen: list[int] = []
+    while len(chosen) < budget and any(len(m) for m in members.values()):
+        for k in order[: budget - len(chosen)]:
+            if len(members[k]):
+                few = max(1, min(neighbors, len(members[k]) // 2))
+                chosen.append(_by_typicality(pool, members[k], few, power=2)[0])
+                members[k] = members[k][members[k] != chosen[-1]]
+    return chosen
+
+
+def _by_typicality(pool: Rows, members: Tensor, neighbors: int, power: int = 1) -> list[int]:
     """Return members, the most typical first; of more than LARGEST_CLUSTER an evenly spaced part."""
     members = members[:: -(-len(members) // LARGEST_CLUSTER)]
     if len(members) == 1:
@@ -77,5 +106,5 @@ def _by_typicality(pool: Rows, members: Tensor, neighbors: int) -> list[int]:
     for rows in x.split(256):
         apart = torch.cdist(rows, x)  # (256, m), itself at distance 0 included
         closest = apart.topk(min(neighbors + 1, len(x)), largest=False).values
-        nearest.append(closest.sum(1))
+        nearest.append(closest.pow(power).sum(1))
     return [int(i) for i in members[torch.cat(nearest).sort(stable=True).indices]]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from activekd_lab.plots.page import missing_front_end
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -45,17 +47,3 @@ class Explorer(ABC):
         else:
             show({"text/plain": f"{why} {self.takeaway()}"}, raw=True)
             show(self.figure())
-
-
-def missing_front_end() -> str | None:
-    """Say why no controls can be shown, or return None where they can."""
-    try:
-        import anywidget  # noqa: F401, PLC0415  (Plotly's FigureWidget needs it)
-        import ipywidgets  # noqa: F401, PLC0415  (slow import)
-        from IPython import get_ipython  # noqa: PLC0415
-    except ImportError as error:
-        return f"No controls: the package {error.name} is missing; install it with: pip install {error.name}."
-    shell = get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
-        return "No controls: this is not a notebook kernel. Open it in JupyterLab (activekd-lab lab)."
-    return None

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from scipy.special import softmax
 
 from activekd_lab.errors import SettingError, UnknownNameError
-from activekd_lab.mixing import softmax
 from activekd_lab.plots.clusters import TRACES, ClusterMap, cluster_figure, cluster_map, cluster_traces
 from activekd_lab.plots.map_data import HOVERED, sample
+from activekd_lab.plots.page import figure_widget, row, stack
 from activekd_lab.plots.projection import ProjectionName, fit_projection
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.clustering import Clusterer, Comparison, compare_clusters
-from activekd_lab.widgets.panels import figure_widget, row, stack, words
+from activekd_lab.widgets.clustering import Clusterer, Comparison
+from activekd_lab.widgets.panels import words
 from activekd_lab.widgets.runner import Array
 from activekd_lab.widgets.sources import normalised
 
@@ -33,26 +34,25 @@ class BiasState:
         student: (N, C) probabilities.
         count: K to start from.
         seed: of k-means.
-        clusterer: finds and compares the clusters.
 
     Attributes:
-        prompt, temperature, count: the settings.
+        prompt, temperature, count: the settings; count is at most `most`.
         comparison: their outcome.
     """
 
-    def __init__(
-        self, teacher: Mapping[str, Array], student: Array, *, count: int, seed: int, clusterer: Clusterer
-    ) -> None:
-        self._teacher, self.student, self._seed, self._cluster = teacher, student, seed, clusterer
+    def __init__(self, teacher: Mapping[str, Array], student: Array, *, count: int, seed: int) -> None:
+        self._teacher, self.student = teacher, student
         self._known: dict[tuple[str, float, int], Comparison] = {}
         self.prompts = tuple(teacher)
         self.prompt, self.temperature, self.count = self.prompts[0], 1.0, count
+        self.most = min(max(LARGEST_COUNT, count), len(student))
+        self._clusterer = Clusterer(self.teacher, student, most=self.most, seed=seed)
         self.comparison = self.update()
 
     @property
     def teacher(self) -> Array:
         """(N, C) float32 probabilities of the teacher with the current prompt and temperature."""
-        return np.asarray(softmax(self._teacher[self.prompt] / self.temperature), dtype=np.float32)
+        return np.asarray(softmax(self._teacher[self.prompt] / self.temperature, axis=1), dtype=np.float32)
 
     def update(
         self, *, prompt: str | None = None, temperature: float | None = None, count: int | None = None
@@ -61,7 +61,7 @@ class BiasState:
 
         Raises:
             UnknownNameError: no such prompt.
-            SettingError: a temperature that is not above 0, or a count outside 2 … N.
+            SettingError: a temperature that is not above 0, or a count outside 2 … `most`.
         """
         before = self.prompt, self.temperature, self.count
         self.prompt = self.prompt if prompt is None else prompt
@@ -81,7 +81,7 @@ class BiasState:
             raise SettingError(f"temperature must be above 0, but got {self.temperature}.")
         key = self.prompt, self.temperature, self.count
         if key not in self._known:
-            self._known[key] = self._cluster(self.teacher, self.student, self.count, self._seed)
+            self._known[key] = self._clusterer.compare(self.teacher, self.count)
         return self._known[key]
 
     def takeaway(self) -> str:
@@ -110,7 +110,6 @@ class BiasExplorer(Explorer):
         count: clusters to start from.
         seed: of k-means, and of the sample: of a larger pool, 5,000 images are clustered and drawn.
         projection: how the maps are drawn, see `plots.probability_map`; fitted on the teacher's first prompt.
-        clusterer: exchange it to explore clusters of your own.
 
     Attributes:
         state: the settings and their outcome, without a front end.
@@ -128,7 +127,6 @@ class BiasExplorer(Explorer):
         count: int = 12,
         seed: int = 0,
         projection: ProjectionName | None = None,
-        clusterer: Clusterer = compare_clusters,
     ) -> None:
         logits = {name: np.asarray(a) for name, a in _by_prompt(teacher).items()}
         answers, self.class_names = np.asarray(student), tuple(class_names)
@@ -136,7 +134,7 @@ class BiasExplorer(Explorer):
         ids = sample(len(answers), HOVERED)[0]
         self.state = BiasState(
             {name: a[ids] for name, a in logits.items()}, normalised(answers[ids]),
-            count=count, seed=seed, clusterer=clusterer,
+            count=count, seed=seed,
         )  # fmt: skip
         self.projection = fit_projection(self.state.teacher, projection)
 
@@ -160,14 +158,14 @@ class BiasExplorer(Explorer):
 
         state, picture, text = self.state, figure_widget(self.figure()), w.HTML(words(self.takeaway()))
         wide = dict(continuous_update=False, style={"description_width": "90px"})
-        most = min(max(LARGEST_COUNT, state.count), len(state.student))
-        count = w.IntSlider(state.count, 2, most, description="clusters", **wide)
+        count = w.IntSlider(state.count, 2, state.most, description="clusters", **wide)
         heats = sorted({*TEMPERATURES, state.temperature})
         heat = w.SelectionSlider(options=heats, value=state.temperature, description="temperature", **wide)
         prompt = w.Dropdown(options=state.prompts, value=state.prompt, description="prompt")
         prompt.layout.display = "none" if len(state.prompts) == 1 else None
 
         def move(_: Any) -> None:
+            text.value = words("Comparing …")
             state.update(prompt=prompt.value, temperature=heat.value, count=count.value)
             self._redraw(picture)
             text.value = words(self.takeaway())
@@ -177,16 +175,15 @@ class BiasExplorer(Explorer):
         return stack(row(heat, count, prompt), text, picture)
 
     def _redraw(self, picture: Any) -> None:
-        """Write the state into the first six traces."""
+        """Write the state into the traces of both sides."""
         new = [trace for side in self._maps() for trace in cluster_traces(side)]
         with picture.batch_update():
             for old, other in zip(picture.data[: 2 * TRACES], new, strict=True):
-                old.x, old.y = other.x, other.y
-                if other.mode == "markers":
-                    old.marker.color, old.marker.symbol = other.marker.color, other.marker.symbol
-                    old.customdata = other.customdata
-                elif other.mode == "markers+text":
-                    old.text = other.text
+                old.x, old.y = other["x"], other["y"]
+                if other["mode"] == "markers":
+                    old.marker.color, old.customdata = other["marker"]["color"], other["customdata"]
+                elif other["mode"] == "markers+text":
+                    old.text = other["text"]
 
 
 def _by_prompt(teacher: Array | Mapping[str, Array]) -> Mapping[str, Array]:

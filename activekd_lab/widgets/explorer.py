@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,16 +14,20 @@ from activekd_lab.plots import theme
 from activekd_lab.plots.gallery import Picks, picks_of
 from activekd_lab.plots.map_data import MapRound, ProbabilityMap, map_round, sample
 from activekd_lab.plots.maps import map_figure, pick_traces, pool_traces
+from activekd_lab.plots.page import figure_widget, row, stack
 from activekd_lab.plots.projection import ProjectionName, fit_projection
-from activekd_lab.results import RunResult
+from activekd_lab.runs.records import RunResult
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import figure_widget, hover_card, pick_panel, row, stack, words
-from activekd_lab.widgets.runner import Array, Runner, run_selector, selector_names
+from activekd_lab.widgets.panels import hover_card, pick_panel, words
+from activekd_lab.widgets.runner import Array, selector_names
 from activekd_lab.widgets.selection import SelectionState
 from activekd_lab.widgets.sources import array_source, check_pool, check_started, run_source
 
+if TYPE_CHECKING:
+    from activekd_lab.selectors import Selector, SelectorFunction
+
 _MOVING = 3  # traces before this one change with the round only
-_MAP, _LINES = 0.27, 0.17  # the map begins, and the lines below it end, at these shares of the height
+_MAP, _LINES = 0.4, 0.17  # the map begins, and the lines below it end, at these shares of the height
 _DATA = ("x", "y", "text", "hovertext", "customdata")
 UNCERTAINTY, DISTANCE = "uncertainty", "distance to the nearest label"
 
@@ -38,10 +42,9 @@ class SelectionExplorer(Explorer):
         features: (N, D) features, for selectors that compare features; without them those are not offered.
         round: where to start, by default the last round that picked.
         budget: where to start, by default as many as there are classes.
-        selector: who picks first.
+        selector: who picks first: a registered name, or a Selector or function of your own.
         seed: of the selector's random draws.
         projection: how the map is drawn, see `plots.probability_map`.
-        runner: asks the selectors; exchange it to explore one of your own.
 
     Raises:
         SettingError: shapes that do not fit, a setting without effect, or a run without a finished round.
@@ -57,10 +60,9 @@ class SelectionExplorer(Explorer):
         features: Array | None = None,
         round: int | None = None,
         budget: int | None = None,
-        selector: str = "pcoreset",
+        selector: str | Selector | SelectorFunction = "pcoreset",
         seed: int = 0,
         projection: ProjectionName | None = None,
-        runner: Runner = run_selector,
     ) -> None:
         self.class_names: tuple[str, ...] = tuple(task.class_names)
         self.images, self.labels = np.asarray(task.train.images), np.asarray(task.train.labels)
@@ -74,12 +76,17 @@ class SelectionExplorer(Explorer):
         else:
             load, rounds = array_source(source, labeled_ids, self.labels, features), [0]
         check_pool(load(rounds[-1]), len(self.labels), len(self.class_names))
+        from activekd_lab.selectors import resolve  # noqa: PLC0415  (imports torch)
+
+        selector = selector if isinstance(selector, str) else resolve(selector)
         self.state = SelectionState(
             load, self.labels, rounds, round=round, selector=selector,
-            budget=budget or len(self.class_names), seed=seed, runner=runner,
+            budget=budget or len(self.class_names), seed=seed,
         )  # fmt: skip
-        self.projection = fit_projection(load(rounds[-1]).probabilities, projection)
-        self.color, self.selectors = UNCERTAINTY, _offered(selector, features is not None, runner)
+        self.projection = fit_projection(load(rounds[-1]).probabilities, projection, ring=load(rounds[0]).probabilities)
+        names = selector_names(with_features=features is not None)
+        own = {} if isinstance(selector, str) else {self.state.name: selector}
+        self.color, self.selectors = UNCERTAINTY, {name: name for name in names} | own
         self._seen: MapRound | None = None
         self._hovered, self._backdrop = sample(len(self.labels))
 
@@ -99,7 +106,7 @@ class SelectionExplorer(Explorer):
         )
 
     def _map(self) -> ProbabilityMap:
-        name = f"{self.state.selector} picks {len(self.state.selection.picks)}"
+        name = f"{self.state.name} picks {len(self.state.selection.picks)}"
         return ProbabilityMap(name, self.class_names, self.projection, self._hovered, self._backdrop, (), None)
 
     def _shown(self) -> MapRound:
@@ -117,20 +124,15 @@ class SelectionExplorer(Explorer):
         return View(self).box
 
 
-def _offered(selector: str, with_features: bool, runner: Runner) -> list[str]:
-    """Return the selectors of the menu; a runner of one's own knows at least the one it starts with."""
-    names = selector_names(with_features=with_features) if runner is run_selector else []
-    return list(dict.fromkeys([*names, selector]))
-
-
 class View:
     """The ipywidgets side of SelectionExplorer: reads controls into the state, writes the state into traces."""
 
     def __init__(self, explorer: SelectionExplorer) -> None:
         self._explorer, self._state = explorer, explorer.state
-        self.map = figure_widget(_with_radii(explorer.figure()))
+        self.map = _with_radii(explorer.figure())
         self._make_controls()
         self._draw()
+        self.map = figure_widget(self.map)  # only now: a slow page loses what is sent before its figure stands
         self.map.data[1].on_hover(self._on_hover)
         side = stack(self.card, self.gallery, width="330px", flex="1 1 330px")
         controls = row(self.budget, self.selector, self.round, self.color)
@@ -143,7 +145,9 @@ class View:
         top = min(len(state.arrays.unlabeled_ids), max(200, state.budget))
         self.budget = w.IntSlider(state.budget, 1, top, description="budget", **wide)
         self.round = w.SelectionSlider(options=state.rounds, value=state.round, description="round", **wide)
-        self.selector = w.Dropdown(options=self._explorer.selectors, value=state.selector, description="selector")
+        self.selector = w.Dropdown(
+            options=[*self._explorer.selectors.items()], value=state.selector, description="selector"
+        )
         self.color = w.Dropdown(options=[UNCERTAINTY, DISTANCE], description="colour")
         self.words, self.card, self.gallery = w.HTML(), w.HTML(), w.HTML()
         self.round.layout.display = "none" if len(state.rounds) == 1 else None
@@ -166,12 +170,13 @@ class View:
         data, shown = explorer._map(), explorer._shown()
         with self.map.batch_update():
             if round_changed:
-                _replace(self.map.data[:_MOVING], pool_traces(data, shown))
+                replace_data(self.map.data[:_MOVING], pool_traces(data, shown))
             elif recolour or explorer.color == DISTANCE:
                 for trace, ids in zip(self.map.data, (data.backdrop, data.hovered), strict=False):
                     trace.marker.color = shown.entropy[ids]
-            _replace(self.map.data[_MOVING:], pick_traces(data, shown))
+            replace_data(self.map.data[_MOVING:], pick_traces(data, shown))
             self.map.layout.title.text = f"Probability map: {data.name}"
+            self.map.layout.coloraxis.colorbar.title.text = explorer.color.replace(" to ", "<br>to ")
             self.map.layout.coloraxis.cmax = 1 if explorer.color == UNCERTAINTY else float(selection.radii[0])
             for line, values in zip(self.map.data[-2:], (selection.radii, selection.means), strict=True):
                 line.update(x=np.arange(len(values)), y=values.astype(np.float32))
@@ -184,14 +189,14 @@ class View:
             self.card.value = hover_card(self._explorer.images[trace.customdata[i]], trace.hovertext[i])
 
 
-def _replace(old: Any, new: Any) -> None:
+def replace_data(old: Any, new: Any) -> None:
     """Move traces to new data; look and names stay."""
     for trace, other in zip(old, new, strict=False):
         for key in _DATA:
             if trace[key] is not None:
-                trace[key] = other[key]
+                trace[key] = other.get(key)
         if trace.type == "scattergl":
-            trace.marker.color = other.marker.color
+            trace.marker.color = other["marker"]["color"]
 
 
 def _with_radii(fig: go.Figure) -> go.Figure:
@@ -199,9 +204,10 @@ def _with_radii(fig: go.Figure) -> go.Figure:
     for name, color, dash in (("covering radius", theme.VERMILLION, "solid"), ("mean distance", theme.BLUE, "dash")):
         line = dict(color=color, dash=dash, width=2.2)
         fig.add_trace(go.Scatter(name=name, mode="lines", line=line, xaxis="x3", yaxis="y3", legend="legend2"))
-    fig.update_layout(height=800, uirevision="stay", margin=dict(l=48, b=48))
-    fig.update_layout(yaxis_domain=[_MAP, 1], yaxis2_domain=[_MAP, 1])
-    fig.update_layout(coloraxis_colorbar=dict(title_text="", y=_MAP))
+    fig.data[_MOVING + 1].visible = False  # the round's numbers are the sentence's, and would lie over the lines' names
+    fig.update_layout(height=800, uirevision="stay", margin_b=48)
+    fig.update_layout(yaxis_domain=[_MAP, 1], yaxis2_domain=[_MAP, _MAP + 0.001])
+    fig.update_layout(coloraxis_colorbar=dict(y=_LINES + 0.11, ypad=0, len=0.4, x=1, xanchor="right"))
     fig.update_layout(
         xaxis3=dict(anchor="y3", title="picks"), legend2=dict(x=0, y=_LINES, yanchor="bottom", orientation="h")
     )

@@ -25,28 +25,37 @@ function render({ model, el }) {
   const progress = document.createElement("progress");
   box.className = "akd-labeler"; box.tabIndex = 0;
   box.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own single-key shortcuts stay out of it
-  box.setAttribute("aria-label", "Labeler: keys 1 to 9 label, u undoes, s puts off, x is in no class, ? asks the model");
+  box.setAttribute("aria-label", "Labeler: the keys on the buttons label, u undoes, s puts off, x is in no class, ? asks the model");
   classes.className = "classes"; acts.className = "acts"; style.textContent = STYLE;
   words.setAttribute("role", "status");
-  const send = (content) => { model.send(content); box.focus(); };
+  let waiting = false; // for the next picture: what comes before it would label an image that nobody saw
+  const send = (content) => {
+    box.focus();
+    if (waiting) return;
+    waiting = true;
+    model.send({ ...content, id: model.get("image_id") });
+  };
   image.onclick = () => image.classList.toggle("large");
-  model.get("class_names").forEach((name, i) =>
-    classes.append(button(i < 9 ? String(i + 1) : "", name, () => send({ label: i }))));
+  const keys = model.get("class_keys"), known = new Set([...keys, ...ACTS.map(([key]) => key)]);
+  known.delete("");
+  model.get("class_names").forEach((name, i) => classes.append(button(keys[i], name, () => send({ label: i }))));
   ACTS.forEach(([key, text]) => acts.append(button(key, text, () => send({ key }))));
   box.onkeydown = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !"123456789usx?".includes(event.key)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !known.has(event.key)) return;
     event.preventDefault(); event.stopPropagation();
-    send({ key: event.key });
+    if (!event.repeat) send({ key: event.key });
   };
   const draw = () => {
+    waiting = false;
     image.src = model.get("image"); image.alt = model.get("alt"); image.hidden = !model.get("image");
     words.textContent = model.get("words");
     progress.max = model.get("total"); progress.value = model.get("done");
   };
-  model.on("change", draw);
+  model.on("change:turn", draw); // set last in each update
   draw();
+  hear(model.widget_manager, model.get("own"));
   box.append(style, image, progress, words, classes, acts);
   el.append(box);
-  return () => model.off("change", draw);
+  return () => model.off("change:turn", draw);
 }
 export default { render };

@@ -12,13 +12,16 @@ import plotly.graph_objects as go
 
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
+from activekd_lab.io.arguments import checked
 from activekd_lab.plots import theme
+from activekd_lab.plots.page import figure_widget, row, stack
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import figure_widget, row, stack, words
+from activekd_lab.widgets.panels import words
 from activekd_lab.widgets.runner import start_run
 from activekd_lab.widgets.worker import Iterate, Worker
 
 
+@checked()
 class LiveRun(Explorer):
     """Buttons and a learning curve for a run that goes on in the background.
 
@@ -69,7 +72,7 @@ class LiveRun(Explorer):
         if self._teacher is not None:
             level = dict(color=theme.GREY, width=1.5, dash="dash")
             fig.add_hline(y=100 * self._teacher, line=level, annotation_text="teacher, zero-shot")
-        return fig.update_xaxes(rangemode="tozero").update_yaxes(rangemode="tozero")
+        return fig.update_xaxes(rangemode="tozero")
 
     def _curve(self) -> tuple[Any, Any]:
         records = self.worker.records
@@ -101,7 +104,7 @@ class LiveView:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
 
         self._live, worker = live, live.worker
-        self.curve = figure_widget(live.figure())
+        self.curve, self.box = figure_widget(live.figure()), None
         self.run, self.pause, self.cancel = (w.Button(description=text) for text in ("Run", "Pause", "Cancel"))
         self.progress, self.words = w.IntProgress(0, 0, live.rounds + 1, description="rounds"), w.HTML()
         for button, act in ((self.run, worker.run), (self.pause, worker.pause), (self.cancel, worker.cancel)):
@@ -117,5 +120,7 @@ class LiveView:
         self.run.disabled, self.pause.disabled = status == "running", status != "running"
         self.cancel.disabled = status not in ("running", "paused")
         self.progress.value, self.words.value = len(self._live.worker.records), words(self._live.takeaway())
+        if self.box is None:  # a slow page loses what is sent before its figure stands
+            return
         with self.curve.batch_update():
             self.curve.data[0].x, self.curve.data[0].y = self._live._curve()

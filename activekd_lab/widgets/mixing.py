@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from activekd_lab.mixing import CE_WEIGHTS, KD_TEMPERATURES, mixed, mixing_data
 from activekd_lab.plots import theme
 from activekd_lab.plots.mixing import mixing_surface
+from activekd_lab.plots.page import figure_widget, row, stack
+from activekd_lab.students.mixing import CE_WEIGHTS, KD_TEMPERATURES, mixed, mixing_data
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import figure_widget, row, stack, words
+from activekd_lab.widgets.panels import words
 from activekd_lab.widgets.runner import Array
 
 
@@ -26,8 +27,8 @@ class MixingExplorer(Explorer):
         labels: (N,) true classes; use validation images, choosing on test images would cheat.
 
     Attributes:
-        ce_weight: share of the CE head, 0 … 1; starts at ActiveKD's 0.5.
-        kd_temperature: of the KD head; starts at ActiveKD's 1.
+        ce_weight: share of the CE head, 0 … 1; starts at 0.5, ActiveKD's on ten data sets.
+        kd_temperature: of the KD head; starts at 1, likewise.
         surface: accuracy over the grid.
 
     Raises:

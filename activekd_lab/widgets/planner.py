@@ -14,9 +14,10 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots import theme
 from activekd_lab.plots.groups import curves
 from activekd_lab.plots.learning import learning_curves
-from activekd_lab.results import RunResult
+from activekd_lab.plots.page import figure_widget, row, stack
+from activekd_lab.runs.records import RunResult
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import figure_widget, row, stack, words
+from activekd_lab.widgets.panels import words
 
 
 class Plan(NamedTuple):

@@ -7,27 +7,33 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
+from activekd_lab.io.arguments import checked
 from activekd_lab.plots.groups import group_runs
 from activekd_lab.plots.lanes import Lane, lane_title, lane_traces, race_lanes
 from activekd_lab.plots.map_data import sample
+from activekd_lab.plots.page import figure_widget, row, stack
 from activekd_lab.plots.projection import Projection, fit_projection
-from activekd_lab.results import RoundRecord, RunResult
+from activekd_lab.runs.records import RoundRecord, RunResult
 from activekd_lab.widgets.base import Explorer
-from activekd_lab.widgets.panels import figure_widget, row, stack, words
-from activekd_lab.widgets.runner import Array, Running, Starter, start_run
+from activekd_lab.widgets.panels import words
+from activekd_lab.widgets.runner import Array, start_run
 from activekd_lab.widgets.sources import check_started
 from activekd_lab.widgets.worker import Worker
+
+if TYPE_CHECKING:
+    from activekd_lab.active.loop import ActiveRun
 
 _DRAWN = 2_000  # pool images a map
 
 
+@checked()
 class SelectorRace(Explorer):
     """Runs that differ by their selector: curves and maps grow together, and any round can be shown again.
 
@@ -36,7 +42,6 @@ class SelectorRace(Explorer):
         selectors: who races; only beside settings.
         store: a folder for run folders: what is stored there is not computed again. None keeps all in memory.
         maps: also draw each student's view of the pool; needs runs that keep their predictions.
-        start: starts a run; exchange it to race what is not an ActiveKD run.
 
     Attributes:
         worker: the race without a front end; it has nothing to do where the runs were finished.
@@ -54,12 +59,11 @@ class SelectorRace(Explorer):
         *,
         store: str | Path | None = None,
         maps: bool = True,
-        start: Starter = start_run,
     ) -> None:
-        self._config, self._store, self._start = source, store, start
+        self._config, self._store = source, store
         self._maps, self.worker = maps, Worker(self._go)
         self.round: int | None = None
-        self._live: Mapping[str, Running] = {}
+        self._live: Mapping[str, ActiveRun] = {}
         self._places: dict[tuple[str, int], Array] = {}
         self._projection: Projection | None = None
         if isinstance(source, RunConfig):
@@ -76,7 +80,7 @@ class SelectorRace(Explorer):
         """Yield the rounds of all runs in turn, so that nobody is more than a round ahead."""
         assert isinstance(self._config, RunConfig)
         self._live, self._places, self._projection = {}, {}, None
-        runs = {name: self._start(self._config.with_(selector=name), self._store, cancel) for name in self.names}
+        runs = {name: start_run(self._config.with_(selector=name), self._store, cancel) for name in self.names}
         self._live, turns = runs, [iter(run) for run in runs.values()]
         for _ in range(self.rounds + 1):
             for turn in turns:
@@ -197,7 +201,7 @@ class RaceView:
         import ipywidgets as w  # noqa: PLC0415  (slow import, only for a front end)
 
         self._race, self._lock, self._drawing = race, threading.RLock(), False
-        self.picture, self.words = figure_widget(race.figure()), w.HTML()
+        self.picture, self.words, self.box = figure_widget(race.figure()), w.HTML(), None
         self.round = w.IntSlider(description="round", continuous_update=False, min=0, max=max(race.reached, 0))
         self.play = w.Play(min=0, max=self.round.max, interval=900, description="play")
         w.jslink((self.play, "value"), (self.round, "value"))
@@ -245,7 +249,8 @@ class RaceView:
             self.round.value = max(race.shown, 0)
             self._drawing = False
             self.words.value = words(race.takeaway())
-            self._redraw()
+            if self.box is not None:  # a slow page loses what is sent before its figure stands
+                self._redraw()
 
     def _redraw(self) -> None:
         race, lanes = self._race, self._race.lanes()

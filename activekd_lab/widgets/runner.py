@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
-from activekd_lab.results import RoundRecord, RunResult
+
+if TYPE_CHECKING:
+    from activekd_lab.active.loop import ActiveRun
+    from activekd_lab.selectors import Selector
 
 Array = np.ndarray[Any, Any]
-
-_PROBABILITIES_ONLY = ("random", "entropy", "margin", "least_confidence", "pcoreset", "class_balanced")
 
 
 class PoolArrays(NamedTuple):
@@ -42,12 +43,8 @@ class PoolArrays(NamedTuple):
         return np.flatnonzero(free)
 
 
-Runner = Callable[[str, PoolArrays, int, int], Array]
-"""`runner(selector, arrays, budget, seed) -> (B,) ids`."""
-
-
-def run_selector(selector: str, arrays: PoolArrays, budget: int, seed: int) -> Array:
-    """Ask a registered selector for `budget` ids; this is the runner that widgets use unless given another.
+def run_selector(selector: str | Selector, arrays: PoolArrays, budget: int, seed: int) -> Array:
+    """Ask a selector for `budget` ids.
 
     Raises:
         UnknownNameError: no selector of that name.
@@ -58,8 +55,10 @@ def run_selector(selector: str, arrays: PoolArrays, budget: int, seed: int) -> A
     from activekd_lab.selectors import PoolView, resolve  # noqa: PLC0415  (imports torch)
 
     strategy = resolve(selector)
-    if arrays.features is None and selector not in _PROBABILITIES_ONLY:
-        raise SettingError(f"Selector {selector!r} may compare features, but none were given; pass features=(N, D).")
+    if arrays.features is None and strategy.features:
+        raise SettingError(
+            f"Selector {strategy.name!r} may compare features, but none were given; pass features=(N, D)."
+        )
     probabilities, labeled, free = (
         torch.from_numpy(np.ascontiguousarray(a))
         for a in (arrays.probabilities, arrays.labeled_ids, arrays.unlabeled_ids)
@@ -83,24 +82,54 @@ def selector_names(*, with_features: bool) -> list[str]:
     """Return the registered selectors that can work with what a widget was given."""
     from activekd_lab.selectors import list_selectors  # noqa: PLC0415  (imports torch)
 
-    return [s.name for s in list_selectors() if with_features or s.name in _PROBABILITIES_ONLY]
+    return [s.name for s in list_selectors() if with_features or not s.features]
 
 
-class Running(Protocol):
-    """What SelectorRace needs of an `activekd_lab.loop.ActiveRun`."""
+def start_run(config: RunConfig, store: str | Path | None, cancel: Callable[[], bool]) -> ActiveRun:
+    """Start an ActiveKD run, whose rounds are computed as it is iterated over."""
+    from activekd_lab.active.begin import start  # noqa: PLC0415  (imports torch)
 
-    records: list[RoundRecord]
-
-    def __iter__(self) -> Iterator[RoundRecord]: ...
-    def result(self) -> RunResult: ...  # noqa: D102
+    return start(config, store=store, cancel=cancel).open()
 
 
-Starter = Callable[[RunConfig, str | Path | None, Callable[[], bool]], Running]
-"""`starter(config, store, cancel)`; rounds are computed as the run is iterated over."""
+def seen(active: ActiveRun) -> tuple[PoolArrays, Array]:
+    """Return the pool as the run's selector last saw it, and the ids that it could ask for.
+
+    Raises:
+        SettingError: the run has trained no round here.
+    """
+    if (view := active.view) is None:
+        raise SettingError(
+            "active must have trained a round in this process; iterate over it once: next(iter(active))."
+        )
+    everyone = np.full((len(active.pool), view.probabilities.shape[1]), 1 / view.probabilities.shape[1], np.float32)
+    everyone[view.ids], everyone[view.labeled_ids] = view.probabilities, view.labeled_probabilities
+    known = view.labeled_ids.numpy()
+    return PoolArrays(everyone, None, known, view.labeled_labels.numpy(), active.records[-1].round), view.ids.numpy()
 
 
-def start_run(config: RunConfig, store: str | Path | None, cancel: Callable[[], bool]) -> Running:
-    """Start an ActiveKD run; this is what widgets use unless given another."""
-    from activekd_lab.loop import ActiveRun  # noqa: PLC0415  (imports torch)
+def choose(active: ActiveRun, selector: str, budget: int, seed: int, draw: int = 0) -> Array:
+    """Return the (B,) ids that a selector asks for, given what the run's own last saw."""
+    from activekd_lab.rng import generator  # noqa: PLC0415  (imports torch)
+    from activekd_lab.selectors import select  # noqa: PLC0415
 
-    return ActiveRun(config, store=store, cancel=cancel)
+    assert active.view is not None  # `seen` refused it
+    return np.asarray(select(selector, active.view, budget, generator=generator(seed, "play", selector, draw)))
+
+
+def train_on(active: ActiveRun, picks: Array, cancel: Callable[[], bool]) -> float:
+    """Return the test accuracy of a student trained on the labels that the run's selector last saw, and on `picks`.
+
+    Whoever picked, it starts from the same weights.
+
+    Raises:
+        Cancelled: `cancel` said so.
+    """
+    from activekd_lab.active.rounds import accuracy, train_student  # noqa: PLC0415  (imports torch)
+
+    number = active.records[-1].round
+    pool = active.pool.until(number)
+    pool.buy(picks.tolist(), round_index=number + 1, source="selector")
+    student, _ = train_student(active.prepared, pool, seed=active.config.seed, key=number + 1, cancel=cancel)
+    test = active.prepared.predict(student)[1].probabilities(**active.mixing)
+    return accuracy(test, active.prepared.task.test.labels)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from activekd_lab.errors import SettingError
 from activekd_lab.plots.distances import distances, nearest
-from activekd_lab.widgets.runner import Array, PoolArrays, Runner, run_selector
+from activekd_lab.widgets.runner import Array, PoolArrays, run_selector
+
+if TYPE_CHECKING:
+    from activekd_lab.selectors import Selector
 
 
 class Selection(NamedTuple):
@@ -40,10 +43,9 @@ class SelectionState:
         labels: (N,) true classes, read only for ids that are picked, as an annotator would.
         rounds: the rounds that `source` knows.
         round: where to start; None is the last one.
-        selector: a registered name.
+        selector: a registered name, or a Selector.
         budget: B, how many to pick.
         seed: of the selector's random draws.
-        runner: asks the selectors.
 
     Attributes:
         arrays: the current round's PoolArrays.
@@ -57,12 +59,11 @@ class SelectionState:
         rounds: Sequence[int],
         *,
         round: int | None = None,
-        selector: str = "pcoreset",
+        selector: str | Selector = "pcoreset",
         budget: int = 10,
         seed: int = 0,
-        runner: Runner = run_selector,
     ) -> None:
-        self._source, self._labels, self._run = source, labels, runner
+        self._source, self._labels = source, labels
         self.rounds = tuple(rounds)
         self.selector, self.budget, self.seed = selector, budget, seed
         self.round: int
@@ -74,7 +75,7 @@ class SelectionState:
     def update(
         self,
         *,
-        selector: str | None = None,
+        selector: str | Selector | None = None,
         budget: int | None = None,
         seed: int | None = None,
         round: int | None = None,
@@ -98,6 +99,11 @@ class SelectionState:
             raise
         return self.selection
 
+    @property
+    def name(self) -> str:
+        """The selector's name."""
+        return self.selector if isinstance(self.selector, str) else self.selector.name
+
     def _load(self, number: int) -> None:
         if number not in self.rounds:
             raise SettingError(f"round must be one of {', '.join(map(str, self.rounds))}, but got {number}.")
@@ -107,7 +113,7 @@ class SelectionState:
 
     def _select(self) -> Selection:
         arrays = self.arrays
-        picks = self._run(self.selector, arrays, self.budget, self.seed)
+        picks = run_selector(self.selector, arrays, self.budget, self.seed)
         p, free = arrays.probabilities, arrays.unlabeled_ids
         steps = np.minimum.accumulate(np.column_stack([self._near, distances(p, p[picks])]), axis=1)
         known = set(arrays.labeled_labels.tolist())
@@ -118,7 +124,7 @@ class SelectionState:
     def takeaway(self) -> str:
         """Say in words what the picks changed."""
         s, classes = self.selection, self.arrays.probabilities.shape[1]
-        start = f"Round {self.round}, {len(self.arrays.labeled_ids)} labels: {self.selector} picks {len(s.picks)}. "
+        start = f"Round {self.round}, {len(self.arrays.labeled_ids)} labels: {self.name} picks {len(s.picks)}. "
         return (
             start
             + f"The covering radius goes from {s.radii[0]:.3f} to {s.radii[-1]:.3f}, the mean distance to the nearest "

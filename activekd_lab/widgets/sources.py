@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from activekd_lab.errors import SettingError
-from activekd_lab.results import RunResult
+from activekd_lab.runs.records import RunResult
 from activekd_lab.widgets.runner import Array, PoolArrays
 
 

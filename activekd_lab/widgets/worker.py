@@ -1,24 +1,25 @@
-"""A run in the background that can be paused and cancelled; no front end."""
+"""Work in the background, a step at a time, that can be paused and cancelled; no front end."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from activekd_lab.errors import Cancelled, SettingError
-from activekd_lab.results import RoundRecord
+from activekd_lab.runs.records import RoundRecord
 
+T = TypeVar("T")
 Status = Literal["ready", "running", "paused", "done", "cancelled", "failed"]
 Iterate = Callable[[Callable[[], bool]], Iterator[RoundRecord]]
 """`iterate(cancel)` yields a record a round and raises `Cancelled` soon after `cancel()` is True."""
 
 
-class Worker:
-    """Runs `iterate` in a thread, a round at a time.
+class Worker(Generic[T]):
+    """Runs `iterate` in a thread, a round, or whatever it yields, at a time.
 
     Args:
-        iterate: for example `lambda cancel: akd.iterate(config, cancel=cancel)`.
+        iterate: for example `lambda cancel: akd.iterate(config, cancel=cancel)`, which yields RoundRecords.
         on_change: called, in the worker's thread, after every round and every change of status.
 
     Attributes:
@@ -27,10 +28,12 @@ class Worker:
         error: what made it fail, or None.
     """
 
-    def __init__(self, iterate: Iterate, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, iterate: Callable[[Callable[[], bool]], Iterator[T]], on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._iterate, self.on_change = iterate, on_change
         self.status: Status = "ready"
-        self.records: list[RoundRecord] = []
+        self.records: list[T] = []
         self.error: Exception | None = None
         self._cancel, self._go = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -59,6 +62,12 @@ class Worker:
         """Stop within the round; finished rounds stay."""
         self._cancel.set()
         self._go.set()
+
+    def reset(self) -> None:
+        """Forget a run that has ended, and be ready again; one that goes on is left alone."""
+        if self.status not in ("running", "paused"):
+            self.records, self.error = [], None
+            self._become("ready")
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the worker to end."""

@@ -3,6 +3,10 @@
 #
 # <!-- badges: Colab and Binder -->
 #
+# Mira's free teacher was often wrong about her photos, and still her small model learned from it. Before she spends
+# another label she wants to know how such a model answers at all, and whether it goes wrong at random. She tests it
+# where it went to school, on rendered shapes; `task = "tiles"` shows it her land.
+#
 # **Question.** A model that never saw one of your labels names your images. How does it do that, how sure is it, and
 # in which patterns does it go wrong?
 #
@@ -16,18 +20,22 @@
 #
 # **You need** the quickstart (`00_quickstart`), vectors and their dot product. No GPU, no network.
 #
-# **Time and memory**: on 2 quiet CPU cores the cells take 10 s once images and features are cached, longer the first
-# time, and 1.2 GB; the last cell prints yours.
+# **Time and memory**: on 2 quiet CPU cores the cells take 15 s once images and features are cached, longer the first
+# time, and 1.3 GB; the last cell prints yours.
+
+# %% [markdown]
+# <!-- diagram: teacher -->
 
 # %%
 import torch
 
 import activekd_lab as akd
-from activekd_lab import bias, notebooks
+from activekd_lab.teachers import bias
+from activekd_lab.course import notebooks
 from activekd_lab.data.prompts import build_prompts
 from activekd_lab.rng import generator
 
-notebooks.start()
+notebooks.start("teacher")
 
 # %% [markdown]
 # ## Settings
@@ -86,8 +94,13 @@ print(f"right on {float((answers == data.test.labels).float().mean()):.1%} of {l
 # confident. The **calibration error** (ECE) measures that: sort images into bins of similar confidence; ECE is the mean
 # distance of accuracy and confidence over the bins, weighted by their images.
 #
-# **Predict first**: raise T from 1 to 2. What happens to accuracy, to confidence? And is this teacher, at T = 1, too
-# sure of itself or not sure enough?
+# **Predict first**: raise T from 1 to 2. What happens to accuracy, to confidence? And:
+
+# %%
+sure = akd.widgets.Predict(
+    "01.sure", "Is this teacher, at T = 1, too sure of itself or not sure enough?", ["too sure", "not sure enough"]
+)
+sure
 
 # %%
 print("   T  accuracy  mean confidence  calibration error")
@@ -97,13 +110,20 @@ for temperature in (0.25, 0.5, 1.0, 2.0, 4.0):
     error = bias.calibration(p, data.test.labels).ece
     print(f"{temperature:4}  {accuracy:8.1%}  {p.max(1).values.mean():15.1%}  {error:17.3f}")
 
+# %%
+p = logits.softmax(1)
+excess = float(p.max(1).values.mean() - (p.argmax(1) == data.test.labels).float().mean())
+sure.reveal("too sure" if excess > 0 else "not sure enough", f"Confidence less accuracy is {100 * excess:+.1f} points.")
+
 # %% [markdown]
-# Confidence below accuracy: not sure enough; above: too sure. No temperature changes the order within a row, so
-# accuracy stays. What changes is how much the teacher says about the other classes, and that is what a student learns
-# from: at a low temperature it hears one name, at a high one it hears almost nothing.
+# Confidence below accuracy: not sure enough; above: too sure. No temperature changes the order within a row, so accuracy stays,
+# and confidence falls as T rises. What changes is how much the teacher says about the other classes, and that is what a student
+# learns from: at a low temperature it hears one name, at a high one it hears almost nothing.
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 1 — softmax with a temperature
+#
+# *About 10 minutes, medium.*
 #
 # Write the formula above. It should also survive logits of 1,000, whose exponential is too large for a computer.
 # **Predict first**: what does a row become when T is very large, and what when it is close to 0?
@@ -112,6 +132,12 @@ for temperature in (0.25, 0.5, 1.0, 2.0, 4.0):
 #
 # Subtracting the same number from all logits of a row changes no probability. Which number keeps `exp` small?
 # `values.amax(1, keepdim=True)` is the largest of each row.
+#
+# </details>
+#
+# <details><summary>Answer to the prediction</summary>
+#
+# T very large: all classes become equally likely. T close to 0: the class on top gets everything.
 #
 # </details>
 
@@ -127,7 +153,13 @@ def softmax(logits, temperature):
 
 
 # %%
-akd.checks.check("01.softmax", softmax)
+akd.course.check("01.softmax", softmax)
+
+# %%
+if akd.course.solved("01.softmax"):  # your function, on this teacher
+    for temperature in (0.01, 1, 100):
+        first = softmax(logits[:1], temperature)[0]
+        print(f"T = {temperature:6}: first image, largest probability {first.max():.3f}, smallest {first.min():.3f}")
 
 # %% [markdown]
 # ## The simplex
@@ -143,32 +175,47 @@ three = data.test.labels < 3
 akd.plots.simplex(logits[three][:, :3].numpy(), data.test.labels[three].numpy(), data.class_names[:3])
 
 # %% [markdown]
-# Note where the mistakes lie: not anywhere, but along the edges between classes that look alike.
+# To the middle as T rises, to the corners as it falls, and none over the line to another answer: the order within a row
+# stays. Look where the mistakes lie. Near an edge the teacher hesitates between that edge's two classes; near a wrong corner
+# it is sure, and wrong. The drawing shows three of all classes, as if there were no others, so it suggests a pattern
+# but proves none: whether mistakes gather in groups is measured below.
 #
 # ## Words
 #
 # The class names are given, the rest of the sentence is yours. An **ensemble** uses several wordings: embed each,
 # average a class's vectors, and bring the mean back to length 1.
 #
-# **Predict first**: which of these wordings is best, and does the ensemble of all beat it?
+# **Predict first**: is all of these six together better than each alone?
 
 # %%
 wordings = [*data.templates, "{}", "a drawing of a {}.", "the number {}.", "a bad photo of the {}.", "art of the {}."]
-accuracy = {}
-for name, templates in [*((w, [w]) for w in wordings), ("all of them", wordings)]:
+print("\n".join(wordings))
+beats = akd.widgets.Predict("01.beats", "Is the ensemble of all better than each wording alone?", ["yes", "no"])
+beats
+
+# %%
+right = {}
+for name, templates in [("all of them", wordings), *((w, [w]) for w in wordings)]:
     found = model.zero_shot(data, templates).logits(images).argmax(1)
-    accuracy[name] = float((found == data.test.labels).float().mean())
-    print(f"{name:28} {accuracy[name]:.1%}")
-margin = 1.96 * (accuracy["all of them"] * (1 - accuracy["all of them"]) / len(images)) ** 0.5
-print(f"with {len(images)} test images, each number is known to about ± {margin:.1%}")
+    right[name] = (found == data.test.labels).float()
+    apart = right[name] - right["all of them"]  # on the same images: -1, 0 or 1 each
+    margin = 1.96 * apart.std() / len(images) ** 0.5
+    print(f"{name:28} {right[name].mean():.1%}, less all {100 * apart.mean():+.1f} ± {100 * margin:.1f} points", end="")
+    print(f" (they differ on {int(apart.abs().sum())} of {len(images)} images)")
+accuracy = {name: float(verdicts.mean()) for name, verdicts in right.items()}
+best = max(accuracy, key=accuracy.get)
+beats.reveal("yes" if best == "all of them" else "no", f"Best is {best!r}, as far as these images can tell.")
 
 # %% [markdown]
-# Be careful with a winner: to know which wording is best you need labels, and most differences here are within the
-# uncertainty. An ensemble needs no choice, which is its main advantage. (On ImageNet and with a large CLIP it also
-# gains a few points.)
+# All wordings see the same images, so only those count on which two of them differ: that is what ± is made of, and it is
+# smaller than the error of each accuracy alone. Be careful with a winner, still: to know which wording is best you need labels,
+# and the best of many is partly lucky. An ensemble needs no choice, which is its main advantage. (On ImageNet and with a large
+# CLIP it also gains a few points.)
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 2 — a prompt ensemble
+#
+# *About 10 minutes, medium.*
 #
 # The text tower gives vectors of any length. Make each of them length 1, average those of a class over the wordings,
 # and make the mean length 1 again. **Predict first**: what would go wrong without the first step, if one wording gave
@@ -177,6 +224,12 @@ print(f"with {len(images)} test images, each number is known to about ± {margin
 # <details><summary>Hint</summary>
 #
 # `x / x.norm(dim=-1, keepdim=True)` has length 1 along the last dimension. The wordings are dimension 0.
+#
+# </details>
+#
+# <details><summary>Answer to the prediction</summary>
+#
+# The long vectors would decide the mean: it would be the long wording's answer, and hardly an ensemble.
 #
 # </details>
 
@@ -192,7 +245,13 @@ def ensemble(raw):
 
 
 # %%
-akd.checks.check("01.ensemble", ensemble)
+akd.course.check("01.ensemble", ensemble)
+
+# %%
+if akd.course.solved("01.ensemble"):  # your function, on all wordings
+    raw = torch.stack([model.encode_text([w.format(name) for name in data.class_names]) for w in wordings])
+    answers = (images @ ensemble(raw).T).argmax(1)
+    print(f"your ensemble: {float((answers == data.test.labels).float().mean()):.1%}")
 
 # %% [markdown]
 # ## Structured prediction bias
@@ -204,10 +263,12 @@ akd.checks.check("01.ensemble", ensemble)
 akd.plots.confusion_groups(logits.softmax(1).numpy(), data.test.labels.numpy(), data.class_names)
 
 # %% [markdown]
-# Look for blocks on the diagonal: groups of classes that are taken for each other, and for nothing else. In the simplex
-# they mean that the points do not fill the space; they lie in **clusters**, each in a region between a few corners. The
-# ActiveKD paper calls that structured prediction bias. We look for K clusters with k-means among the pool's
-# predictions. With no K given, we take the one with the highest *silhouette*, a score of how far clusters lie apart.
+# Evenly spread mistakes would be the same faint grey everywhere beside the diagonal. Look for blocks on it instead: groups of
+# classes that are taken for each other, and for nothing else. In the simplex they mean that the points do not fill the space;
+# they lie in **clusters**, each in a region between a few corners. The ActiveKD paper calls that structured prediction bias. We
+# look for K clusters with k-means among the pool's predictions. With no K given, we take the one with the highest *silhouette*,
+# a score of how far clusters lie apart. The percentages beside the names are those of the cluster's centre, the mean of its
+# points.
 
 # %%
 pool = model.encode(data.train)
@@ -221,34 +282,59 @@ for group in bias.confusion_groups(found, data.class_names)[:5]:
 # %% [markdown]
 # Are those real clusters? k-means finds K groups in anything. So give each cluster a ball: its **centre** is the mean
 # of its points, its **radius** half the distance to the nearest other centre. Balls never overlap; the **share inside**
-# is high only if points really crowd around the centres. And compare with two controls:
+# is high only if points really crowd around the centres. And compare with three controls:
 #
 # - *shuffled*: in each row the classes change places. Just as sure, but no class keeps company with another.
-# - *features*: K clusters of the image embeddings, before any sentence was involved.
+# - *random sentences*: vectors of length 1 drawn at random in place of the class sentences, with the scale that makes them as
+#   sure as the teacher. The same images, the same softmax, the same confidence, and no meaning.
+# - *features*: the image embeddings themselves, before any sentence was involved. Among many dimensions distances become
+#   alike, and such balls are nearly empty whatever lies there, so this one says little.
 #
-# **Predict first**: order the three.
+# **Predict first**: order the four.
 
 # %%
-shuffled = bias.shuffle_classes(predictions, generator=generator(seed, "shuffle"))
+draws = range(3)
+clouds = {
+    "teacher": [predictions for _ in draws],
+    "shuffled": [bias.shuffle_classes(predictions, generator=generator(seed, "shuffle", k)) for k in draws],
+    "random sentences": [
+        bias.random_sentences(pool, predictions, generator=generator(seed, "sentences", k)) for k in draws
+    ],
+    "features": [pool for _ in draws],
+}
 share = {}
-for name, points in {"teacher": predictions, "shuffled": shuffled, "features": pool}.items():
-    share[name] = bias.find_clusters(points, K, seed=seed).mass_within_radius
-    print(f"{name:9} {share[name]:.1%} of the points inside the balls of {K} clusters")
+for name, drawn in clouds.items():
+    inside = [bias.find_clusters(points, K, seed=seed + k).mass_within_radius for k, points in enumerate(drawn)]
+    share[name] = sum(inside) / len(inside)
+    print(f"{name:16} {share[name]:.1%} inside the balls of {K} clusters ({min(inside):.1%} to {max(inside):.1%})")
 
 # %% [markdown]
-# If the teacher is far above both, its errors have a structure of their own. If *shuffled* is as high, as it can be
-# with few classes, the clusters only say that the teacher is sure of itself: near a corner everything is a cluster.
+# Each line is a mean over three draws of what is random in it; k-means ends in another place for another start, which is all
+# that varies in the first and last, so even the teacher's share is known to some points only.
+# If the teacher is far above *shuffled*, its errors have a structure of their own. If *shuffled* is as high, as it can be
+# with few classes, the clusters only say that the teacher is sure of itself: near a corner everything is a cluster. What
+# *random sentences* reach comes from the images and the softmax alone; what the teacher has beyond them came with the
+# *meaning* of the sentences. (K was chosen for the teacher. On `shapes` that is not what decides: random sentences would choose
+# the same K, and from 12 to 72 clusters the teacher stays far above them. Set `clusters` to see.)
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 3 — the share inside
 #
+# *About 15 minutes, hard.*
+#
 # Compute that number from points, centres, and the cluster of each point. **Predict first**: if you drew balls twice as
-# large, which of the three numbers above would change most?
+# large, which of the four numbers above would change most?
 #
 # <details><summary>Hint</summary>
 #
 # `centers[:, None] - centers` holds all differences, (K, K, C). The distances have zeros on their diagonal, but a
 # centre is not its own neighbour: `.fill_diagonal_(float("inf"))`. The radius is *half* of the smallest in a row.
+#
+# </details>
+#
+# <details><summary>Answer to the prediction</summary>
+#
+# It depends on how many points lie just outside. The cell below the check measures it: it doubles the balls.
 #
 # </details>
 
@@ -265,7 +351,34 @@ def share_inside(points, centers, assignment):
 
 
 # %%
-akd.checks.check("01.share_inside", share_inside)
+akd.course.check("01.share_inside", share_inside)
+
+# %%
+if akd.course.solved("01.share_inside"):  # your function, beside balls twice as large
+    for name, (points, *_) in clouds.items():
+        c = bias.find_clusters(points, K, seed=seed)
+        twice = float((c.distances <= 2 * c.radii[c.assignment]).double().mean())
+        print(f"{name:16} {share_inside(points, c.centers, c.assignment):.1%} inside, {twice:.1%} with doubled balls")
+
+# %% [markdown]
+# Where doubled balls bring two lines level, the lead was one of *tightness*: the points are no more often in some group's
+# neighbourhood, they lie nearer to its centre. A share always belongs to a radius, so say which.
+
+# %% [markdown]
+# ### Derive it: what a student inherits, and what the bound is worth
+#
+# The claim is that the teacher's rows lie in a **union of balls**: for most images $x$ there is a $k$ with
+# $\lVert t(x) - \mu_k \rVert \le r_k$. Distillation makes the row $s(x)$ of the student's KD head close to $t(x)$. Pinsker's
+# inequality says how close,
+#
+# $$ \tfrac12 \lVert t - s \rVert_1^2 \le \mathrm{KL}(t \,\|\, s), \qquad\text{so}\qquad
+# \lVert t - s \rVert_2 \le \tfrac1{\sqrt2} \lVert t - s \rVert_1 \le \sqrt{\mathrm{KL}} =: \varepsilon $$
+#
+# (both rows sum to 1, so what $t - s$ gains in some classes, $a$ in all, it loses in others: $\lVert t - s \rVert_1 = 2a$ and
+# $\lVert t - s \rVert_2^2 \le 2a^2$), and the triangle inequality does the rest: $\lVert s(x) - \mu_k \rVert \le r_k + \varepsilon$. So the KD head lives in the
+# same balls, wider by ε. That proves something only where ε is small beside $r_k$, and the loss softens both rows by its own
+# T, and the student's answer is half another head. **Predict first**: is ε smaller than the radius? A cell below measures it,
+# once there is a student. Nothing says that the balls are *right*.
 
 # %% [markdown]
 # ## Who inherits it?
@@ -274,26 +387,67 @@ akd.checks.check("01.share_inside", share_inside)
 # (DHO). We cluster each student's predictions, and compare with the teacher's clusters by the **adjusted Rand index**:
 # 1 means the same groups of images, 0 what chance would give.
 #
-# **Predict first**: both see the same images, so they may group them alike without any teacher. How far apart are the
-# two numbers?
+# Both see the same images, so they may group them alike without any teacher.
+
+# %%
+apart = akd.widgets.Predict(
+    "01.apart", "By how much is the index of DHO above that of labels only?", (-1, 1), within=0.1
+)
+apart
 
 # %%
 students, agreement = {}, {}
 for name, method in (("labels only", "ce"), ("DHO", "dho")):
-    active = akd.ActiveRun(config.with_(method=method))
+    active = akd.active.ActiveRun(akd.prepare(config.with_(method=method)))
     record = next(iter(active))
     students[name] = active.prepared.predict(active.student)[0].probabilities()
     own = bias.find_clusters(students[name], K, seed=seed)
     agreement[name] = bias.agreement(own.assignment, found.assignment)[0]
     print(f"{name:11} accuracy {record.accuracy:.1%}, adjusted Rand index with the teacher {agreement[name]:.2f}")
+apart.reveal(agreement["DHO"] - agreement["labels only"])
 
 # %% [markdown]
-# The student that listened to the teacher groups the pool as the teacher does. PCoreSet builds on this: it spreads its
-# labels over the student's probability space, and so over the groups that the teacher passed on.
+# But that is no fair comparison: the student of the teacher is also more accurate, and two who are right agree. So give
+# *labels only* more labels, until it is as accurate:
+
+# %%
+for shots in (4, 8):
+    fairer = akd.active.ActiveRun(akd.prepare(config.with_(method="ce", initial_per_class=shots)))
+    accuracy_of = next(iter(fairer)).accuracy
+    own = bias.find_clusters(fairer.prepared.predict(fairer.student)[0].probabilities(), K, seed=seed)
+    index = bias.agreement(own.assignment, found.assignment)[0]
+    print(f"labels only, {shots} a class: accuracy {accuracy_of:.1%}, adjusted Rand index with the teacher {index:.2f}")
+
+# %% [markdown]
+# Read off the index where the accuracy is that of DHO. What is left of the gap is inherited; the rest is being right. This is
+# one seed of everything; over five seeds of these settings the gap at equal accuracy was 0.19 (95%: 0.15 to 0.23), and
+# `08_claims` asks the same with more labels.
 #
-# Move the teacher's temperature, its prompt and the number of clusters, and read the sentence beside the maps. Colours
-# are the teacher's clusters on both sides. **Predict first**: at a very low temperature, what becomes of the teacher's
-# clusters? And does the student, which stays as it was, still agree?
+# And the bound? ε and the share of the rows that lie in their teacher's ball, for the KD head and for the answer:
+
+# %%
+output = active.prepared.predict(active.student)[0]  # of DHO, the last student above
+radii = found.radii[found.assignment]
+print(f"median radius of a ball {radii.median():.2f}")
+print(f"{'teacher':8} itself, in its own balls {found.mass_within_radius:.0%}")
+for name, s in {"KD head": output.kd_logits.softmax(1), "answer": output.probabilities()}.items():
+    kl = (predictions * (predictions.clamp_min(1e-12) / s.clamp_min(1e-12)).log()).sum(1)
+    inside = ((s - found.centers[found.assignment]).norm(dim=1) <= radii).double().mean()
+    print(f"{name:8} median ε {kl.clamp_min(0).sqrt().median():.2f}, in the teacher's ball {inside:.0%}")
+
+# %% [markdown]
+# Where ε exceeds the radius, the bound proves nothing: what a student inherits is measured, not derived. The KD head keeps
+# more of the teacher's balls than the answer does, which is half the other head.
+#
+# The index is a statement about groups: who listened to the teacher groups the pool more as the teacher does. PCoreSet builds
+# on this: it spreads its labels over the student's probability space, and so over the groups that the teacher passed on.
+#
+# Move the teacher's temperature, its prompt and the number of clusters, and read the sentence beside the maps. Colours are the
+# teacher's clusters on both sides. The percentages in the sentence count points inside the balls defined above (half the gap to
+# the next centre); the circles that are drawn have another radius, the *mean distance* of a cluster's points from its centre,
+# so that they show how tight it is. It starts k-means once, from points that stay the same while you move, so its share and
+# index differ from the cells' above, which take the best of five starts. **Predict first**: at a very low temperature, what
+# becomes of the teacher's clusters? And does the student, which stays as it was, still agree?
 
 # %%
 by_prompt = {w: model.zero_shot(data, [w]).logits(pool).numpy() for w in wordings[:3]}
@@ -302,6 +456,37 @@ student = students["DHO"].numpy()
 explorer = akd.widgets.BiasExplorer(by_prompt, student, data.class_names, count=min(K, 30), seed=seed)
 explorer
 
+# %%
+own = bias.find_clusters(students["DHO"], K, seed=seed)
+for T in (1, 0.25):
+    cold = bias.find_clusters((head.logits(pool) / T).softmax(1), K, seed=seed)
+    index = bias.agreement(own.assignment, cold.assignment)[0]
+    print(f"T = {T:4}: {cold.mass_within_radius:.1%} inside the balls, index with the student {index:.2f}")
+
+# %% [markdown]
+# <details><summary>Answer to the prediction</summary>
+#
+# At a low temperature every row moves into a corner, so that a cluster is a class or a few, however unsure the teacher was.
+# The student stayed as it was: if the index falls, it had taken over more than the teacher's answers on top.
+#
+# </details>
+
+# %% [markdown]
+# ## Paper, code, and here
+#
+# | | published (paper, abstract or repository) | the released code does | here |
+# |---|---|---|---|
+# | logits |  | 100 · unit image · unit text, in half precision | the scale that the teacher learned |
+# | zero-shot accuracy | CLIP RN50: ImageNet 60.3%, EuroSAT 37.5%, DTD 42.2% (Tip-Adapter's log) |  | printed above |
+# | mean of wordings | brought back to length 1 | not so for the DFN5B teacher of DHO | brought back to length 1 |
+#
+# **Open problem.** The balls come from sentences *and* from images. Which share would stay with another text tower,
+# and which with other images?
+#
+# **Read on.** [ActiveKD](https://arxiv.org/abs/2506.00910), section on structured prediction bias;
+# [CLIP](https://arxiv.org/abs/2103.00020); [calibration](https://arxiv.org/abs/1706.04599). Words, symbols and all
+# figures: [GLOSSARY](GLOSSARY.md).
+
 # %% [markdown]
 # ## What we learned
 #
@@ -309,10 +494,11 @@ explorer
 # 2. A temperature changes how sure a teacher sounds, and what it tells about the other classes, but never its answer.
 # 3. An ensemble normalises, averages and normalises again; which wording is best cannot be known without labels.
 # 4. Predictions are points of the simplex; whether they cluster is a question for controls, not for the eye.
-# 5. A distilled student takes over the teacher's groups; one trained on labels alone does so far less.
+# 5. A distilled student takes over some of the teacher's groups. That shows only beside labels alone *at equal accuracy*: to
+#    be right together is agreement, too.
 #
-# **Next.** Set `task = "digits"`: is the structure still there once you compare with *shuffled*? Then `02_student`
-# shows what happens when the teacher's word and a label disagree.
+# **Next.** Set `task = "digits"`: is the structure still there once you compare with *shuffled*, and with *random sentences*?
+# Then `02_student` shows what happens when the teacher's word and a label disagree.
 
 # %%
 findings = {"clusters": K, "share_inside": share, "agreement": agreement, "accuracy": accuracy}

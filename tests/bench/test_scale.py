@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from activekd_lab.bench.scale import compare_rounding, growth, select_from, sizes, write_pool
+from activekd_lab.bench.scale import Looks, compare_rounding, growth, plain_picks, select_from, sizes, write_pool
 from activekd_lab.errors import SettingError
 from activekd_lab.selectors import k_center_greedy
 
@@ -44,5 +44,21 @@ def test_rounding_is_compared_with_the_numbers_that_were_rounded(pool):
     assert found.radius_ratio == pytest.approx(1, abs=0.01)
 
 
-def test_sizes_in_gigabytes():
-    assert sizes([("ImageNet", 1_281_167, 1000, 224)]) == [("ImageNet", "5.125", "2.562", "192.852")]
+def test_the_plain_way_covers_as_well(pool):
+    found, seconds = plain_picks(*pool, 5)  # in float32, so that a near tie may fall otherwise
+    left = select_from(pool[0], torch.cat([pool[1], torch.from_numpy(pool[0][found])]), 1).radii[0]
+    assert float(left) == pytest.approx(float(select_from(*pool, 5).radii[-1]), abs=1e-4)
+    assert seconds > 0
+
+
+def test_looks_are_counted():
+    looks = Looks(torch.tensor([0.5, 0.25]))
+    assert (looks(1), looks(0), looks.count) == (0.25, 0.5, 2)
+
+
+def test_sizes_in_the_unit_that_suits_them():
+    shapes = [("digits", 1097, 10, 32), ("ImageNet", 1_281_167, 1000, 224)]
+    assert sizes(shapes) == [
+        ("digits", "43.88 kB", "21.94 kB", "3.37 MB"),
+        ("ImageNet", "5.12 GB", "2.56 GB", "192.85 GB"),
+    ]

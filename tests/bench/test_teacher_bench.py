@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from activekd_lab.bench import teacher as bench
+from activekd_lab.bench.cost import empty_cache
 from activekd_lab.data import load_task
 from activekd_lab.data.cache import list_cache
-from activekd_lab.fewshot import FEW_SHOT
-from activekd_lab.teacher import load_teacher
+from activekd_lab.teachers.clip import load_teacher
+from activekd_lab.teachers.few_shot import FEW_SHOT
 
 
 def test_the_few_shot_table_has_a_row_a_method_and_the_accuracy_of_a_direct_fit():
     table = bench.few_shot_table("digits", seeds=2, shots=(1, 2))
     assert [row[0] for row in table.rows] == list(FEW_SHOT)
-    assert table.columns == ["shots", "1", "2"]
+    assert table.columns == ("shots", "1", "2")
     task, teacher = load_task("digits"), load_teacher("bundled")
     head, test = teacher.zero_shot(task), teacher.encode(task.test)
     correct = (head.logits(test).argmax(1) == task.test.labels).float().mean()
@@ -22,7 +23,7 @@ def test_the_few_shot_table_has_a_row_a_method_and_the_accuracy_of_a_direct_fit(
 
 def test_the_empty_cache_is_empty_and_the_old_one_comes_back():
     before = os.environ["ACTIVEKD_LAB_CACHE"]
-    with bench._empty_cache():
+    with empty_cache():
         assert os.environ["ACTIVEKD_LAB_CACHE"] != before
         assert list_cache() == []
     assert os.environ["ACTIVEKD_LAB_CACHE"] == before

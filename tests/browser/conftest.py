@@ -23,11 +23,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
 _TEXTS = (Path(__file__).parent / "texts.js").read_text("utf-8")
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 SECONDS = float(os.environ.get("ACTIVEKD_LAB_BROWSER_SECONDS", "300"))  # patience with a page, a notebook, JupyterLab
-# anywidget says so of a script that takes more than two seconds to load, as Plotly's may on a busy machine; the widget
-# starts all the same, which the tests see.
+# anywidget says so of a script that takes more than two seconds to load, as Plotly's may on a busy machine; figures
+# start and follow their controls all the same (test_late.py).
 _SLOW = "[anywidget] Failed to initialize model."
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
@@ -179,8 +180,8 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Tab]]:
     """Return a function that opens an address, `open_page(url, width=1280, height=900)`, and gives its Tab."""
     contexts = []
 
-    def open_(url: str, *, width: int = 1280, height: int = 900) -> Tab:
-        contexts.append(chromium.new_context(viewport={"width": width, "height": height}))
+    def open_(url: str, *, width: int = 1280, height: int = 900, **options: Any) -> Tab:
+        contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **options))
         tab = Tab(contexts[-1].new_page()).listen()
         tab.page.goto(url)
         return tab
@@ -209,11 +210,12 @@ def shared_notebook(chromium: Any, lab: LabServer) -> Iterator[Callable[..., Not
 def _notebooks(chromium: Any, lab: LabServer) -> Iterator[Callable[..., NotebookTab]]:
     contexts = []
 
-    def open_(notebook: Path | list[str], *, width: int = 1280, height: int = 900) -> NotebookTab:
+    def open_(notebook: Path | list[str], *, width: int = 1280, height: int = 900, script: str = "") -> NotebookTab:
         name = f"{secrets.token_hex(4)}.ipynb"
         content = notebook.read_text("utf-8") if isinstance(notebook, Path) else _notebook(notebook)
         (lab.root / name).write_text(content, "utf-8")
         contexts.append(chromium.new_context(viewport={"width": width, "height": height}))
+        contexts[-1].add_init_script(script)
         tab = NotebookTab(contexts[-1].new_page())
         tab.listen()
         tab.page.goto(f"{lab.url}/lab/tree/{name}?token={lab.token}&reset")

@@ -22,7 +22,9 @@ MARK = "plot => { const mark = plot.data.at(-1); return [mark.x[0], mark.y[0]]; 
 def tab(shared_notebook):
     tab = shared_notebook([SETUP, MIXING, PLANNER], height=1100)
     tab.run_all()
-    tab.page.set_default_timeout(15_000)
+    tab.page.set_default_timeout(60_000)  # a slow machine, and other tests beside this one
+    for number in (1, 2):
+        tab.cell(number).locator(".js-plotly-plot .gtitle").wait_for()  # drawn, so that there is data to read
     return tab
 
 

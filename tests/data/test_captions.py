@@ -4,6 +4,8 @@ import pytest
 from activekd_lab.data import captions
 from activekd_lab.data.captions import digit_caption, shape_caption
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def texts():

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from activekd_lab.cli import app
+from activekd_lab.active.pool import initial_ids
+from activekd_lab.cli.app import app
 from activekd_lab.data import load_task
 from activekd_lab.data.coop import SIZES, SPECS, class_names, read_split
-from activekd_lab.data.pool import initial_ids
 from activekd_lab.errors import DataError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "coop_splits"
@@ -101,7 +101,7 @@ def edit(path, change):
     [
         (lambda s: s["train"][0].__setitem__(0, "../../../etc/passwd"), "leads out of"),
         (
-            lambda s: s["val"].extend([["no/1.jpg", 0, "odd_name 0"]] * 5),
+            lambda s: s["val"].extend([[f"no/{i}.jpg", 0, "odd_name 0"] for i in range(5)]),
             r"5 of 14 image files do not exist: .*1\.jpg.* …",
         ),
         (lambda s: s["test"][0].__setitem__(2, "other"), "gives label 0 two names: 'odd_name 0' and 'other'"),
@@ -110,13 +110,24 @@ def edit(path, change):
             lambda s: [row.__setitem__(2, "odd name 1") for rows in s.values() for row in rows if row[1] == 2],
             "'odd name 1' stand more than once",
         ),
-        (lambda s: s.pop("val"), "is no CoOp split file"),
+        (lambda s: s.pop("val"), "is damaged .val: Field required."),
+        (lambda s: s["test"].append(s["train"][0]), r"train_0\.jpg is in two splits, train and test; keep it in one"),
+        (
+            lambda s: s["train"].append([s["train"][0][0], 1, "odd_name 1"]),
+            r"train_0\.jpg has two labels, 'odd name 0' and 'odd name 1'; keep one",
+        ),
     ],
 )
 def test_split_files_that_cannot_be_used(change, message, tmp_path):
     edit(write_copy(tmp_path, "dtd", "dtd/images"), change)
     with pytest.raises(DataError, match=message):
         load_task("dtd", root=str(tmp_path), image_size=16)
+
+
+def test_a_row_that_stands_twice_counts_once(tmp_path):
+    edit(write_copy(tmp_path, "dtd", "dtd/images"), lambda s: s["train"].append(s["train"][0]))
+    task = load_task("dtd", root=str(tmp_path), image_size=16)
+    assert (len(task.train), task.left_out.counts) == (4, {"rows of train that stand there before": 1})
 
 
 def test_missing_data_say_where_they_go(tmp_path, monkeypatch):
@@ -139,7 +150,7 @@ def test_the_commands_check_and_prepare(tmp_path, monkeypatch):
     monkeypatch.setenv("ACTIVEKD_LAB_DATA", str(tmp_path))
     good = CliRunner().invoke(app, ["data", "check", "eurosat"])
     difference = "The published eurosat has train 13,500, val 5,400, test 8,100; here are train 4, val 2, test 3.\n"
-    assert (good.exit_code, good.stdout) == (0, f"eurosat: 9 images, all as they should be\n{difference}")
+    assert (good.exit_code, good.stdout) == (1, f"eurosat: 9 images, all as they should be\n{difference}")
     prepared = CliRunner().invoke(app, ["data", "prepare", "eurosat", "--image-size", "16"])
     assert prepared.exit_code == 0, prepared.output
     assert "train 4, val 2, test 3 images of 3 classes" in prepared.stdout
@@ -181,17 +192,17 @@ def test_a_killed_preparation_continues_where_it_stopped(tmp_path):
     for relative, y, _ in rows:
         picture(tmp_path / "dtd" / "images" / relative, 40 + 100 * y)
     path = tmp_path / "dtd" / SPECS["dtd"].split
-    path.write_text(json.dumps({"train": rows, "val": rows[:1], "test": rows[:1]}))
-    command = [sys.executable, "-m", "activekd_lab.cli", "data", "prepare", "dtd", "--root", str(tmp_path)]
+    path.write_text(json.dumps({"train": rows[:-2], "val": rows[-2:-1], "test": rows[-1:]}))
+    command = [sys.executable, "-m", "activekd_lab", "data", "prepare", "dtd", "--root", str(tmp_path)]
     environment = os.environ | {"ACTIVEKD_LAB_CACHE": str(tmp_path / "cache")}
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     for line in first.stderr:
-        if line == "decoded 256 of 600\n":
+        if line == "decoded 256 of 598\n":
             first.kill()
             break
     first.communicate()
     assert first.returncode == -signal.SIGKILL
     second = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert "decoded 256 of 600" not in second.stderr
-    assert "decoded 512 of 600" in second.stderr
-    assert "train 600, val 1, test 1 images of 2 classes" in second.stdout
+    assert "decoded 256 of 598" not in second.stderr
+    assert "decoded 512 of 598" in second.stderr
+    assert "train 598, val 1, test 1 images of 2 classes" in second.stdout

@@ -1,6 +1,7 @@
 """ImageNet and its shifted test sets on small copies that have the real layouts."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from activekd_lab.cli import app
+from activekd_lab.active.begin import start
+from activekd_lab.cli.app import app
 from activekd_lab.config import RunConfig
 from activekd_lab.data import list_tasks, load_task
 from activekd_lab.data.imagenet import locate_imagenet, wnid_names
 from activekd_lab.data.prompts import IMAGENET_7
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
-from activekd_lab.loop import ActiveRun
+from activekd_lab.studies import preflight
 
 WNIDS = {"n01440764": "tench", "n01443537": "goldfish", "n02007558": "flamingo"}  # the third is in A and R too
 COLORS = {"n01440764": (20, 120, 20), "n01443537": (230, 120, 10), "n02007558": (240, 100, 160)}
@@ -116,7 +118,7 @@ def test_shifted_sets_map_their_folders_to_the_same_names(root, name, names, lab
 
 def test_a_shifted_set_has_no_pool_to_run_on(root):
     with pytest.raises(DataError, match="'imagenet_r' has no pool to choose from"):
-        ActiveRun(RunConfig(task="imagenet_r", task_options={"image_size": 32}, rounds=1, device="cpu"))
+        start(RunConfig(task="imagenet_r", task_options={"image_size": 32}, rounds=1, device="cpu"))
 
 
 def test_folders_that_do_not_fit(root):
@@ -131,8 +133,27 @@ def test_folders_that_do_not_fit(root):
         load_task("imagenet", image_size=16)
 
 
+@pytest.mark.parametrize("sign", ["train/n02007558/images", "val/val_annotations.txt"])
+def test_tiny_imagenet_is_not_imagenet(root, sign):
+    """By the task, by data check, and by what a study says is missing."""
+    if sign.startswith("train"):
+        folder = root / "imagenet" / "train" / "n02007558"
+        folder.rename(root / "moved")
+        folder.mkdir()
+        (root / "moved").rename(folder / "images")
+    else:
+        (root / "imagenet" / sign).write_text("val_0.JPEG\tn02007558\t0\t0\t62\t62\n")
+    sentence = rf"imagenet has the layout of Tiny-ImageNet \({sign}\), which is not ImageNet: put .* akd.FolderTask.$"
+    with pytest.raises(DataError, match=sentence):
+        load_task("imagenet", image_size=16)
+    said = CliRunner().invoke(app, ["data", "check", "imagenet"])
+    assert said.exit_code == 1
+    assert re.search(sentence, str(said.exception or said.output))
+    assert [item.why for item in preflight._missing_data("imagenet", "") if re.search(sentence, item.why)]
+
+
 def test_a_trained_student_is_measured_under_shift(root, tmp_path):
-    active = ActiveRun(
+    active = start(
         RunConfig(task="imagenet", task_options={"image_size": 32}, rounds=0, steps=60, initial_per_class=4,
                   image_size=32, device="cpu")
     )  # fmt: skip
@@ -151,7 +172,7 @@ def test_a_trained_student_is_measured_under_shift(root, tmp_path):
 
 
 def test_a_student_of_other_classes_is_refused(root, tmp_path, tiny):
-    active = ActiveRun(RunConfig(**tiny | {"rounds": 0, "image_size": 32}))
+    active = start(RunConfig(**tiny | {"rounds": 0, "image_size": 32}))
     list(active)
     active.saved_student().save(tmp_path / "student")
     done = CliRunner().invoke(app, ["data", "shift", str(tmp_path / "student"), "imagenet_r"])

@@ -3,6 +3,8 @@ import pytest
 from activekd_lab.data.prompts import IMAGENET_7, build_prompts, clean_class_name, expand_templates
 from activekd_lab.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 
 def test_class_names_are_cleaned():
     assert clean_class_name("Annual_Crop  Land_ ") == "Annual Crop Land"

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from activekd_lab.data import load_task
+from activekd_lab.data import FolderTask, load_task
+from activekd_lab.data.stress import stress
 from activekd_lab.errors import SettingError, UnknownNameError
 
 PLAIN = {"num_classes": 6, "pool_size": 600, "long_tail": 0.0, "test_per_class": 5, "val_per_class": 2}
@@ -44,3 +47,14 @@ def test_images_keep_their_labels_when_some_are_left_out():
 def test_bad_options(options, error, message):
     with pytest.raises(error, match=message):
         load_task("digits", **options)
+
+
+def test_images_that_stay_keep_their_files(tmp_path):
+    for c in range(2):
+        for i in range(6):
+            folder = tmp_path / f"class {c}"
+            folder.mkdir(exist_ok=True)
+            Image.fromarray(np.full((8, 8, 3), [40 * i, 90 * c, 0], np.uint8)).save(folder / f"{i}.png")
+    task = stress(FolderTask(tmp_path, image_size=8, test_share=0), imbalance=2)
+    assert len(task.train) < 12
+    assert [path.parent.name for path in task.train.files] == [task.class_names[y] for y in task.train.labels.tolist()]

@@ -5,6 +5,8 @@ from activekd_lab.data import Split, Task, check_task, list_tasks, load_task
 from activekd_lab.data.task import register_task
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
 
+pytestmark = pytest.mark.quick
+
 
 def split(labels=(0, 1)):
     return Split("train", torch.zeros(len(labels), 3, 8, 8, dtype=torch.uint8), torch.tensor(labels))

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
 from activekd_lab.data.views import random_resized_crop
+
+pytestmark = pytest.mark.quick
 
 
 def gradient(n=64):

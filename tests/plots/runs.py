@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from activekd_lab.results import Label, RoundRecord, RunResult
+from activekd_lab.runs.records import Label, RoundRecord, RunResult
 
 
 def probabilities(n: int, c: int, sharpness: float, seed: int) -> np.ndarray:

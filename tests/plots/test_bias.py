@@ -5,6 +5,8 @@ from runs import probabilities
 from activekd_lab.errors import SettingError
 from activekd_lab.plots.bias import prediction_bias, prediction_bias_data
 
+pytestmark = pytest.mark.quick
+
 TEACHER = np.array([[1, 0, 0], [0.8, 0.2, 0], [0, 0, 1], [0, 0, 1]], dtype=np.float32)
 STUDENT = 0.5 * TEACHER[:, [1, 0, 2]] + 1 / 6  # half as far from the middle
 CLUSTERS = np.array([0, 0, 1, 1])

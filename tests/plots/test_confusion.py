@@ -5,6 +5,8 @@ import torch
 from activekd_lab.errors import SettingError
 from activekd_lab.plots.confusion import confusion_data, confusion_groups
 
+pytestmark = pytest.mark.quick
+
 NAMES = ("cat", "dog", "car", "bus")
 LABELS = np.array([0, 0, 1, 1, 2, 2, 3, 3])
 SAID = [0, 1, 1, 0, 2, 3, 3, 3]

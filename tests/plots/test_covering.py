@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from runs import make_run
 
 from activekd_lab.plots.covering import coverage, coverage_data
+
+pytestmark = pytest.mark.quick
 
 
 def test_radius_and_distance_follow_the_records():

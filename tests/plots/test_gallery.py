@@ -25,8 +25,9 @@ def test_the_gallery_has_a_picture_and_a_caption_a_pick_and_a_step_a_round():
     assert len(fig.layout.images) == len(fig.data[0].text) == 5
     assert fig.layout.images[0].source.startswith("data:image/webp;base64,")
     assert [step.label for step in fig.layout.sliders[0].steps] == ["0", "1"]
-    second = fig.layout.sliders[0].steps[1].args[0]
-    assert list(second["customdata"][0]) == list(make_run().records[1].picks)
+    second = fig.frames[1]
+    assert list(second.data[0].customdata) == list(make_run().records[1].picks)
+    assert len(second.layout.images) == 5
     assert fig.layout.title.text == "Picked images: pcoreset, seed 0"
     assert pick_gallery(make_run(), torch.from_numpy(make_images()), torch.from_numpy(LABELS)).data[0] == fig.data[0]
 

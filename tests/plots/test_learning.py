@@ -6,6 +6,8 @@ from activekd_lab.errors import SettingError
 from activekd_lab.plots.learning import learning_curve_data, learning_curves
 from activekd_lab.plots.theme import selector_style
 
+pytestmark = pytest.mark.quick
+
 
 def test_mean_and_spread_are_taken_over_seeds_at_each_label_count():
     data = learning_curve_data([make_run(seed=0), make_run(seed=2), make_run("random", seed=0)])
@@ -29,6 +31,13 @@ def test_a_run_that_stopped_early_counts_only_where_it_got_to():
 def test_methods_are_named_only_where_several_are_compared():
     names = [c.name for c in learning_curve_data([make_run(), make_run(method="ce")]).curves]
     assert names == ["pcoreset · DHO", "pcoreset · labels only"]
+
+
+def test_runs_under_names_of_ones_own_share_a_line_and_that_name():
+    runs = {"all of it": [make_run(seed=0), make_run(seed=2)], "labels only": make_run(method="ce")}
+    data = learning_curve_data(runs)
+    assert [(c.name, c.method, c.seeds[0]) for c in data.curves] == [("all of it", "dho", 2), ("labels only", "ce", 1)]
+    assert (data.seeds, data.task) == ("1 to 2 seeds", "toy")
 
 
 def test_the_figure_shows_percent_bands_and_the_teachers_level():
@@ -59,3 +68,27 @@ def test_variants_of_one_selector_do_not_look_alike():
 def test_runs_that_cannot_share_axes_are_refused(results, sentence):
     with pytest.raises(SettingError, match=sentence):
         learning_curves(results)
+
+
+def test_one_run_needs_no_list_and_one_seed_has_no_band():
+    fig = learning_curves(make_run())
+    assert [trace.name for trace in fig.data] == ["pcoreset", "teacher bundled, zero-shot: 25.0 %"]
+    assert "band" not in fig.layout.title.subtitle.text
+    assert list(fig.data[0].customdata) == [" (1 seed)"] * 3
+    assert learning_curve_data(make_run()).seeds == learning_curve_data([make_run()]).seeds
+    both = learning_curves([make_run(seed=0), make_run(seed=2)])
+    assert "bands are ± 1 standard deviation" in both.layout.title.subtitle.text
+    assert both.data[0].fill == "toself"
+
+
+def test_every_method_has_a_look_of_its_own():
+    methods = ("dho", "single_head", "ce", "kd")
+    lines = [t for t in learning_curves([make_run(method=m) for m in methods]).data if t.mode == "lines+markers"]
+    assert len({line.marker.symbol for line in lines}) == 4
+
+
+def test_names_are_text_and_no_tags():
+    run = make_run("<b>x</b>", teacher="<a href='http://x'>t</a>")
+    shown = learning_curves(run)
+    assert shown.data[0].name == "&lt;b&gt;x&lt;/b&gt;"
+    assert all("<" not in (trace.name or "") for trace in shown.data)

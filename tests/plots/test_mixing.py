@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from activekd_lab.errors import SettingError
-from activekd_lab.mixing import mixed, mixing_data
 from activekd_lab.plots.mixing import mixing_surface
+from activekd_lab.students.mixing import mixed, mixing_data
+
+pytestmark = pytest.mark.quick
 
 CE, KD, LABELS = np.array([[2.0, 0], [0, 2]]), np.array([[0, 1.0], [0, 1]]), np.array([0, 1])
 
@@ -26,14 +28,14 @@ def test_the_surface_has_each_heads_accuracy_at_its_ends():
 
 def test_the_figure_marks_the_best_point_and_the_fixed_choice():
     fig = mixing_surface(mixing_data(CE, KD, LABELS))
-    assert [trace.name for trace in fig.data[1:]] == ["best on these images", "ActiveKD's fixed choice"]
+    assert [trace.name for trace in fig.data[1:]] == ["best on these images", "ActiveKD's choice, ten data sets"]
     assert fig.data[2].x[0] == 0.5
     assert fig.layout.yaxis.ticktext[int(fig.data[2].y[0])] == "1"
     assert "100.0 %" in fig.to_html(include_plotlyjs=False)
 
 
 def test_values_outside_their_range_are_refused():
-    with pytest.raises(SettingError, match="kd_temperatures above 0"):
+    with pytest.raises(SettingError, match="kd_temperatures as a list, each a finite number 0.001"):
         mixing_data(CE, KD, LABELS, kd_temperatures=[0.0])
-    with pytest.raises(SettingError, match="same images"):
+    with pytest.raises(SettingError, match="kd_logits as .* with N = 2, C = 2"):
         mixing_data(CE, KD[:1], LABELS)

@@ -30,7 +30,7 @@ def test_the_title_counts_the_right_answers_and_every_image_is_drawn():
 def test_an_unknown_class_is_neither_right_nor_wrong():
     fig = prediction_gallery(make_images(3), np.array([0, -1, -1]), P, ("cat", "dog"), [0, 2], title="The teacher")
     assert fig.layout.title.text == "The teacher: 1 of 1 right"
-    assert fig.data[0].text[1].startswith("<b>?</b><br> dog")
+    assert fig.data[0].text[1].startswith("<b>?</b><br>dog")
     assert fig.data[0].hovertext[1] == "image 2<br>true: ?<br>answer: dog, 90%"
     assert prediction_gallery(make_images(3), np.full(3, -1), P, ("cat", "dog"), [0]).layout.title.text == "Predictions"
 

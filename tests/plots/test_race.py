@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from runs import make_run
 
 from activekd_lab.plots.race import selector_race, selector_race_data
+
+pytestmark = pytest.mark.quick
 
 
 def runs():

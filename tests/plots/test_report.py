@@ -1,3 +1,5 @@
+import dataclasses
+import html
 import json
 import re
 
@@ -5,9 +7,11 @@ import numpy as np
 import pytest
 from runs import make_images, make_run
 
+from activekd_lab.compare.tables import compare
+from activekd_lab.data import load_task
 from activekd_lab.errors import RunFolderError, SettingError
-from activekd_lab.plots import Pool, write_report
-from activekd_lab.plots.report_table import table_data, takeaway
+from activekd_lab.plots.accuracies import accuracies, accuracy_table, takeaway
+from activekd_lab.plots.report import PoolImages, load_images, write_report
 
 
 def runs():
@@ -16,7 +20,7 @@ def runs():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    pools = {"toy": Pool(make_images(), np.arange(120) % 5)}
+    pools = {"toy": PoolImages(make_images(), np.arange(120) % 5)}
     results = [*runs(), make_run(task="<bare>")]
     return write_report(results, tmp_path_factory.mktemp("r") / "deep" / "report.html", pools=pools).read_text()
 
@@ -27,7 +31,7 @@ def specs(page):
 
 
 def test_the_best_mean_accuracy_comes_first():
-    table = table_data(runs())
+    table = accuracies(runs())
     assert [row.curve.name for row in table.rows] == ["pcoreset", "random"]
     assert table.labels == (5, 10, 15)
     assert table.rows[0].overall == pytest.approx((0.42, 0.04 / np.sqrt(2)))
@@ -37,7 +41,7 @@ def test_the_best_mean_accuracy_comes_first():
 
 
 def test_a_single_seed_is_said_to_tell_nothing_of_the_spread():
-    assert "no spread is known" in takeaway(table_data([make_run()]))
+    assert "no spread is known" in takeaway(accuracies([make_run()]))
 
 
 def test_the_page_compares_the_variants_and_says_how_they_were_made(page):
@@ -59,7 +63,7 @@ def test_every_task_has_its_figures_with_a_tab_a_selector(page):
     assert found["toy-curves-0"]["layout"].get("template") is None
     assert page.count('role="tab"') == 4
     hoverable = {i for trace in found["toy-map-0"]["data"][2:4] for i in decode(trace["customdata"])}
-    assert hoverable <= set(found["toy-sheet"]["ids"])
+    assert hoverable <= set(found["toy-map-sheet"]["ids"])
 
 
 def decode(typed):
@@ -68,11 +72,24 @@ def decode(typed):
     return np.frombuffer(base64.b64decode(typed["bdata"]), dtype=typed["dtype"]).tolist()
 
 
-def test_a_name_cannot_end_the_script_it_stands_in(tmp_path):
-    run = make_run(rounds=1)
-    evil = type(run)(run.config, run.records, run.labels, 0.2, ("</script><b>",) * 5, _kept=run._kept)
-    page = write_report([evil], tmp_path / "r.html").read_text()
-    assert "</script><b>" not in page
+@pytest.mark.parametrize("name", ["</script><b>", "<!--<script>", "<img src=x onerror=alert(1)>"])
+def test_a_name_can_neither_end_nor_begin_anything_in_the_page(name, tmp_path):
+    run = make_run(name, rounds=1, task=name)
+    evil = dataclasses.replace(run, class_names=(name,) * 5, provenance={name: name})
+    page = write_report([evil], tmp_path / "r.html", title=name, note=name).read_text()
+    assert name not in page
+    assert html.escape(name) in page
+
+
+def test_one_variant_has_one_mean_and_one_spread_in_the_whole_page():
+    done = [*runs(), make_run("random", 5, rounds=1, gain=0.05)]
+    done[-1] = dataclasses.replace(done[-1], config=done[-1].config | {"rounds": 4})
+    found = accuracies([dataclasses.replace(r, config={"rounds": 2} | r.config) for r in done])
+    here = {row[0]: row[-2] for row in accuracy_table(found).rows}
+    there = {row[0]: row[1] for row in compare(runs(), "mean")[0].rows}
+    assert {name: here[name] for name in ("pcoreset", "random")} == {"pcoreset": "42.0 ± 2.8", "random": "37.0 ± 2.8"}
+    assert here.items() >= {name: there[name] for name in ("pcoreset", "random")}.items()
+    assert accuracy_table(found).notes == ("1 unfinished runs are left out.",)
 
 
 def test_maps_are_drawn_of_the_best_few_variants_and_the_page_says_so(tmp_path):
@@ -85,7 +102,7 @@ def test_maps_are_drawn_of_the_best_few_variants_and_the_page_says_so(tmp_path):
 
 def test_names_are_escaped_and_missing_pictures_are_said(page):
     assert "<h2>&lt;bare&gt;</h2>" in page
-    assert page.count("No pictures: the report was made without the task's images.") == 1
+    assert page.count("No pictures: the report was made without the task&#39;s images.") == 1
 
 
 def test_nothing_to_report_and_an_unwritable_path_are_refused(tmp_path):
@@ -100,3 +117,41 @@ def test_many_variants_get_a_figure_for_all_selectors_taught_alike(tmp_path):
     several = [make_run(f"s{i}", method=method) for i in range(7) for method in ("dho", "ce")]
     curves = [name for name in specs(write_report(several, tmp_path / "r.html").read_text()) if "toy-curves" in name]
     assert len(curves) == 2  # one of DHO, one of labels only, 7 lines each
+
+
+SMALL = {"num_classes": 6, "pool_size": 30, "test_per_class": 1, "val_per_class": 1}
+
+
+def test_images_are_loaded_for_the_data_sets_that_are_pictured():
+    kept = make_run(task="shapes", task_options=SMALL)
+    bare = dataclasses.replace(make_run(task="digits", task_options={}), _kept={})
+    pools = load_images([bare, kept])
+    assert len(pools) == 1
+    (pool,) = pools.values()
+    assert (pool.images == load_task("shapes", **SMALL).train.images.numpy()).all()
+    assert load_images([bare]) == {}
+
+
+def test_a_data_set_that_is_not_here_has_the_sentence_that_says_so(monkeypatch):
+    monkeypatch.delenv("ACTIVEKD_LAB_DATA", raising=False)
+    kept, far = make_run(task="shapes", task_options=SMALL), make_run(task="eurosat", task_options={})
+    pools = load_images([kept, far])
+    assert isinstance(pools["shapes"], PoolImages)
+    assert pools["eurosat"].startswith("Where are the data sets?")
+
+
+def test_an_interrupted_run_with_other_settings_leaves_the_page_of_the_finished_ones(tmp_path):
+    done = [make_run(s, seed) for s in ("random", "pcoreset") for seed in (0, 2)]
+    begun = make_run("pcoreset", steps=6)
+    configs = [{**run.config, "rounds": 2, "steps": 5} for run in done] + [begun.config | {"rounds": 9}]
+    runs = [dataclasses.replace(run, config=config) for run, config in zip([*done, begun], configs, strict=True)]
+    page = write_report(runs, tmp_path / "r.html").read_text()
+    assert "1 unfinished runs are left out." in page
+
+
+def test_predictions_of_other_images_are_left_out_of_the_pictures_and_said(tmp_path):
+    pools = {"toy": PoolImages(make_images(), np.arange(120) % 5)}
+    fits, other = make_run(), make_run("random", n=60)
+    page = write_report([fits, other], tmp_path / "r.html", pools=pools).read_text()
+    assert [name for name in specs(page) if "toy-map-" in name and "sheet" not in name] == ["toy-map-0"]
+    assert "holds predictions of other images than the data set has now" in page

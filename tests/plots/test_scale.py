@@ -3,6 +3,8 @@ import pytest
 from activekd_lab.errors import SettingError
 from activekd_lab.plots.scale import selection_scale, selection_scale_data
 
+pytestmark = pytest.mark.quick
+
 
 def test_bytes_become_gigabytes():
     data = selection_scale_data([10, 20], [10**9, 2 * 10**9], [10**10, 10**11])

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from activekd_lab.errors import SettingError
-from activekd_lab.plots import selection_steps
-from activekd_lab.plots.steps import selection_steps_data
+from activekd_lab.plots.steps import selection_steps, selection_steps_data
+
+pytestmark = pytest.mark.quick
 
 CORNERS_AND_MIDDLE = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1 / 3, 1 / 3, 1 / 3]])
 

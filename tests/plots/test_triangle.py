@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from activekd_lab.errors import SettingError
-from activekd_lab.plots import simplex
-from activekd_lab.plots.triangle import simplex_data
+from activekd_lab.plots.triangle import simplex, simplex_data
+
+pytestmark = pytest.mark.quick
 
 LOGITS = np.array([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 3.0, 1.0]])
 LABELS = np.array([0, 1, 2])

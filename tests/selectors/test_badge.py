@@ -8,9 +8,11 @@ import torch
 
 from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
 from activekd_lab.selectors import select
-from activekd_lab.selectors.badge import _Seeding, measured
+from activekd_lab.selectors.badge import _Seeding, measured, plain_step
 from activekd_lab.selectors.conformance import make_view
-from activekd_lab.selectors.gradients import Gradients, squared_distances, squared_lengths
+from activekd_lab.selectors.engine.factored import Gradients, squared_distances, squared_lengths
+
+pytestmark = pytest.mark.quick
 
 
 def g(seed=0):
@@ -38,6 +40,7 @@ def test_factors_measure_the_materialized_gradients(unit):
     torch.testing.assert_close(squared_distances(factors, factors), torch.cdist(full, full) ** 2, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renewed", [True, False])
 def test_draws_follow_the_squared_distance_to_the_nearest_pick(renewed):
     """3,000 draws after three picks, from bounds that are exact or stale, against the exact probabilities."""
@@ -60,18 +63,49 @@ def test_draws_follow_the_squared_distance_to_the_nearest_pick(renewed):
 
 def test_first_pick_has_the_longest_gradient():
     view = make_view()
-    longest = view.ids[materialized(view).norm(dim=1).argmax()]
-    for protocol in ("paper", "released"):
-        assert select("badge", view, 1, generator=g(), protocol=protocol)[0] == longest
+    assert (
+        select("badge", view, 1, generator=g())[0]
+        == view.ids[plain_step(view.probabilities, view.features, []).argmax()]
+    )
 
 
-def test_released_protocol_is_farthest_first_on_unit_gradients():
+def test_the_plain_step_is_by_hand():
+    """p = (1/2, 1/2) twice and (1, 0): gradients (-1/2, 1/2) times h = 2, 4 and nothing."""
+    p, h = torch.tensor([[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]), torch.tensor([[2.0], [4.0], [1.0]])
+    assert plain_step(p, h, []).tolist() == [0, 1, 0]
+    torch.testing.assert_close(plain_step(p, h, [1]), torch.tensor([0.2, 0, 0.8]).double())  # 1 + 1 against 4 + 4
+    torch.testing.assert_close(plain_step(p, h, [1, 2]), torch.tensor([1.0, 0, 0]).double())
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_the_factored_bounds_are_those_of_the_plain_step(renewed):
+    view = make_view(40, classes=6, width=5)
+    state = _Seeding(Gradients(view.probabilities, view.features), 9, g())
+    chosen = [int(plain_step(view.probabilities, view.features, []).argmax())]
+    for _ in range(8):
+        state.add(chosen[-1])
+        state._renew() if renewed else state._refresh(np.arange(40))
+        expected = plain_step(view.probabilities, view.features, chosen).numpy()
+        np.testing.assert_allclose(state.upper / state.upper.sum(), expected, atol=1e-5)
+        chosen.append(state.drawn())
+
+
+def test_released_protocol_is_farthest_first_on_unit_gradients_from_any_that_is_not_zero():
     view = make_view(40)
-    full = materialized(view, unit=True)
-    picks = [int(materialized(view).norm(dim=1).argmax())]
-    for _ in range(11):
-        picks.append(int(torch.cdist(full, full[picks]).amin(1).argmax()))
-    assert select("badge", view, 12, generator=g(), protocol="released").tolist() == view.ids[picks].tolist()
+    certain = view.probabilities.clone()
+    certain[:3] = torch.eye(5)[:3]
+    view = replace(view, probabilities=certain)
+    full, firsts = materialized(replace(view, probabilities=certain.clamp_min(1e-30)), unit=True), set()
+    for seed in range(120):
+        ids = select("badge", view, 12, generator=g(seed), protocol="released").tolist()
+        picks = [view.ids.tolist().index(ids[0])]
+        firsts.add(picks[0])
+        if seed < 5:
+            for _ in range(11):
+                picks.append(int(torch.cdist(full, full[picks]).amin(1).argmax()))
+            assert ids == view.ids[picks].tolist()
+    assert len(firsts) > 25  # of 37
+    assert not firsts & {0, 1, 2}
 
 
 def test_scikit_activeml_gives_the_same_probabilities():
@@ -114,7 +148,7 @@ def test_bounds_never_fall_below_the_truth():
 
 
 def test_pieces_hold_every_gradient_once_and_in_order(monkeypatch):
-    monkeypatch.setattr("activekd_lab.selectors.gradients.PIECE_ROWS", 7)
+    monkeypatch.setattr("activekd_lab.selectors.engine.factored.PIECE_ROWS", 7)
     view = make_view(30)
     gradients = Gradients(view.probabilities, view.features)
     expected = squared_lengths(gradients.take(torch.arange(30)))

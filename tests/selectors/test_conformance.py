@@ -5,8 +5,8 @@ import torch
 
 from activekd_lab.errors import PoolError
 from activekd_lab.selectors import list_selectors, resolve
-from activekd_lab.selectors.base import Selector
 from activekd_lab.selectors.conformance import CHECKS, check_selector, with_options
+from activekd_lab.selectors.registry import Selector
 
 NAMES = [s.name for s in list_selectors()]
 
@@ -30,6 +30,9 @@ def test_registered_selector(name, check):
         ("head_disagreement", {"ce_weight": 0.2}),
         ("typiclust", {"max_clusters": 4, "neighbors": 3}),
         ("probcover", {"purity": 0.5}),
+        ("class_balanced", {"protocol": "released"}),
+        ("badge", {"protocol": "released"}),
+        ("typiclust", {"protocol": "released"}),
     ],
 )
 def test_options(name, options):

@@ -1,5 +1,6 @@
 """The engine against brute force: every distance, in float64 differences."""
 
+import dataclasses
 from contextlib import suppress
 
 import numpy as np
@@ -8,15 +9,23 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activekd_lab.errors import Cancelled, NonFiniteError, PoolError, SettingError
-from activekd_lab.selectors import k_center_greedy, rows
+from activekd_lab.errors import Cancelled, NonFiniteError, PoolError, SettingError, UnknownNameError
+from activekd_lab.selectors import k_center_greedy, kcenter
+from activekd_lab.selectors.engine import rows
+from activekd_lab.selectors.kcenter import plain_k_center
+
+pytestmark = pytest.mark.quick
+
+
+def tuned(monkeypatch, **numbers):
+    monkeypatch.setattr(kcenter, "TUNING", dataclasses.replace(kcenter.TUNING, **numbers))
 
 
 @pytest.fixture(autouse=True, params=["products", "differences"])
 def engine(request, monkeypatch):
     """Every test here runs twice: with products that settle close calls, and as if products told nothing apart."""
     if request.param == "differences":
-        monkeypatch.setattr("activekd_lab.selectors.search.ROUGH", 1e300)
+        tuned(monkeypatch, rough=1e300)
     return request.param
 
 
@@ -35,17 +44,25 @@ def squared(points, centers):
 def brute_force(points, centers, budget, metric="euclidean", weights=None):
     """Indices and radii by definition; ties go to the lowest index."""
     x, c = transformed(points, metric), transformed(centers, metric)
-    weight = torch.ones(len(x)).double() if weights is None else weights.double()
+    if weights is None:
+        found = plain_k_center(x, c, budget)
+        scale = {"euclidean": lambda r: r, "cosine": lambda r: r**2 / 2, "hellinger": lambda r: r / 2**0.5}[metric]
+        return found.indices.tolist(), scale(found.radii)
     picks, radii, nearest = [], [], squared(x, c).amin(1)
     for _ in range(budget + 1):
-        scores = nearest * weight**2
+        scores = nearest * weights.double() ** 2
         scores[picks] = -1.0
         radii.append(scores.max().clamp_min(0))
         picks.append(int(scores.argmax()))
         nearest = torch.minimum(nearest, squared(x, x[picks[-1:]])[:, 0])
-    radii = torch.stack(radii)
-    distance = radii / 2 if metric == "cosine" else (radii / 2 if metric == "hellinger" else radii).sqrt()
-    return picks[:budget], distance
+    return picks[:budget], torch.stack(radii).sqrt()
+
+
+def test_the_plain_way_by_hand():
+    points = torch.tensor([[0.0], [2.0], [5.0], [5.0], [9.0]])
+    found = plain_k_center(points, torch.tensor([[1.0]]), 5)
+    assert found.indices.tolist() == [4, 2, 0, 1, 3]
+    assert found.radii.tolist() == [8, 4, 1, 1, 0, 0]
 
 
 def normal(*shape, seed=0):
@@ -67,21 +84,16 @@ def test_same_ids_and_radii_as_brute_force(n, d, labels, budget, metric):
     torch.testing.assert_close(result.radii, radii, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 # Near centres are found by hubs and projection or by hubs first, or all are measured.
 @pytest.mark.parametrize(("sketch", "seldom"), [(2, -1), (2, 1), (64, 1)])
 @pytest.mark.parametrize("close", [0, 64])  # close calls become differences, or are settled one by one
 @pytest.mark.parametrize("cheap", [0, 1 << 22])  # current values by differences, or by products
 def test_every_part_of_the_search_is_exercised(sketch, seldom, close, cheap, monkeypatch):
     """A front of 16 points, blocks of 2 to 8 and slices of 8 centres take every branch that a large pool would."""
-    small = {"FRONT": 16, "FEWEST": 2, "MOST": 8, "FIRST": 0, "SHORT": 0, "CLOSE": close, "CHEAP": cheap}
-    for name, value in small.items():
-        monkeypatch.setattr(f"activekd_lab.selectors.search.{name}", value)
-    monkeypatch.setattr("activekd_lab.selectors.exact.PAIRS", 3)
-    monkeypatch.setattr("activekd_lab.selectors.centers.CENTER_SLICE", 8)
+    small = {"front": 16, "fewest": 2, "most": 8, "first": 0, "short": 0, "pairs": 3, "center_slice": 8}
+    tuned(monkeypatch, **small, close=close, cheap=cheap, sketch=sketch, hubs=sketch, seldom=seldom)
     monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 4096)
-    monkeypatch.setattr("activekd_lab.selectors.anchors.SKETCH", sketch)
-    monkeypatch.setattr("activekd_lab.selectors.anchors.HUBS", sketch)
-    monkeypatch.setattr("activekd_lab.selectors.anchors.SELDOM", seldom)
     for width, labels in ((24, 150), (2, 3)):  # on a plane the radius shrinks manyfold, through many fronts
         points = torch.cat([normal(360, width), normal(10, width).repeat(4, 1)])  # some come four times
         centers = normal(labels, width, seed=1)
@@ -95,8 +107,7 @@ def test_every_part_of_the_search_is_exercised(sketch, seldom, close, cheap, mon
 
 @pytest.mark.parametrize("most", [8, 2048])  # more ties than a block or the front holds
 def test_ties_without_end(most, monkeypatch):
-    monkeypatch.setattr("activekd_lab.selectors.search.FRONT", 2 * most)
-    monkeypatch.setattr("activekd_lab.selectors.search.MOST", most)
+    tuned(monkeypatch, front=2 * most, most=most)
     points = torch.cat([torch.eye(5).repeat(80, 1), torch.zeros(3, 5)])  # every pick is a close call among 80
     for centers in (None, torch.zeros(1, 5), points[:1]):
         result = k_center_greedy(points, centers, 403, generator=torch.Generator().manual_seed(0))
@@ -289,11 +300,23 @@ def test_refusals():
             k_center_greedy(x, None, budget)
     with pytest.raises(PoolError, match="width 3"):
         k_center_greedy(x, normal(4, 2), 1)
-    with pytest.raises(SettingError, match="manhattan"):
+    with pytest.raises(UnknownNameError, match="Unknown metric 'manhattan'"):
         k_center_greedy(x, None, 1, metric="manhattan")
     with pytest.raises(SettingError, match="2-d"):
         k_center_greedy(x[0], None, 1)
     with pytest.raises(SettingError, match="10"):
         k_center_greedy(x, None, 1, weights=torch.zeros(10))
+    for budget in (True, 2.0, "3", None):
+        with pytest.raises(SettingError, match="expected budget as a whole number, but got"):
+            k_center_greedy(x, None, budget)
+    for points in (None, "x", [["a"]], x.to_sparse(), x.to("meta"), x.to(torch.float8_e5m2), x.long(), 3):
+        with pytest.raises(SettingError, match="xpected points"):
+            k_center_greedy(points, None, 1)
+    for generator in ("0", 0, np.random.default_rng(0)):
+        with pytest.raises(SettingError, match="generator"):
+            k_center_greedy(x, None, 1, generator=generator)
+    with pytest.raises(UnknownNameError, match="device"):
+        k_center_greedy(x, None, 1, device="gpu")
+    assert k_center_greedy(x.tolist(), x[:1].numpy(), np.int64(2)).indices.tolist() == brute_force(x, x[:1], 2)[0]
     with pytest.raises(SettingError, match="cosine"):
         k_center_greedy(x, None, 1, metric="cosine", weights=torch.ones(10))

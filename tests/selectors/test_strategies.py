@@ -1,5 +1,7 @@
 """What each strategy looks for, on pools small enough to check by hand."""
 
+import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -7,13 +9,15 @@ import pytest
 import torch
 
 from activekd_lab.errors import Cancelled, SettingError
-from activekd_lab.selectors import PoolView, k_center_greedy, rows, select
+from activekd_lab.selectors import PoolView, k_center_greedy, select
 from activekd_lab.selectors.conformance import make_view
+from activekd_lab.selectors.engine.lloyd import kmeans_clusters
+from activekd_lab.selectors.engine.rows import Rows
+from activekd_lab.selectors.engine.scores import entropy_of
 from activekd_lab.selectors.kmeans import nearest_members
-from activekd_lab.selectors.lloyd import kmeans_clusters
 from activekd_lab.selectors.probcover import pure_radius
-from activekd_lab.selectors.ranking import entropy_of
-from activekd_lab.selectors.rows import Rows
+
+pytestmark = pytest.mark.quick
 
 
 def g(seed=0):
@@ -101,6 +105,45 @@ def test_class_balanced_gives_seats_as_sainte_lague_and_draws_between_equal_clai
     assert {int(select("class_balanced", alike, 1, generator=g(seed))[0]) >= 104 for seed in range(40)} == {False, True}
 
 
+def released_seats(labels, predicted, budget):
+    """Seats of each predicted class, from the description: dictionaries, one class after the other."""
+    classes, counts = sorted(set(predicted)), Counter(labels)
+    inverse = {c: len(labels) / (counts.get(c, 1) + 1) if labels else 1 for c in classes}
+    share = {c: inverse[c] / sum(inverse.values()) for c in classes}
+    seats = {c: math.floor(budget * share[c]) for c in classes}
+    rest = budget - sum(seats.values())
+    for c in sorted(classes, key=share.get, reverse=True)[:rest]:
+        seats[c] += 1
+    return seats
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_class_balanced_as_released_gives_floors_and_one_more_by_weight(seed):
+    view = make_view(60, labeled=[0, 3, 9, 25][seed % 4], seed=seed)
+    predicted, budget = view.probabilities.argmax(1).tolist(), 1 + seed
+    picks = select("class_balanced", view, budget, generator=g(seed), protocol="released").tolist()
+    taken = Counter(predicted[view.ids.tolist().index(i)] for i in picks)
+    seats, held = released_seats(view.labeled_labels.tolist(), predicted, budget), Counter(predicted)
+    short = sum(max(0, n - held[c]) for c, n in seats.items())  # what the classes have no images for goes to any
+    over = {c: taken[c] - min(n, held[c]) for c, n in seats.items()}
+    assert min(over.values()) >= 0
+    assert sum(over.values()) == short
+
+
+def test_class_balanced_as_released_counts_an_unlabelled_class_as_one_label_and_fills_from_the_rest():
+    p = torch.eye(3).repeat_interleave(torch.tensor([6, 6, 2]), 0)
+    labeled = [(c, [1.0, 0.0, 0.0], [0.0] * 14) for c in (0, 1, 1, 1)]
+    view = pool_of(p.tolist(), labeled=labeled)
+    counts = []
+    for seed in range(40):
+        picks = select("class_balanced", view, 10, generator=g(seed), protocol="released") - 100
+        counts.append(np.bincount(np.digitize(picks.numpy(), [6, 12]), minlength=3))
+    # weights 4/2, 4/4, 4/2: 4, 2, 4 seats; two of the third class's have no image and go to any of the others
+    assert {(int(c[0]) - 4) + (int(c[1]) - 2) for c in counts} == {2}
+    assert all(c[2] == 2 for c in counts)
+    assert len({int(c[0]) for c in counts}) > 1
+
+
 def test_coreset_and_pcoreset_are_the_engine_on_their_space():
     view = make_view(80)
     pool, labels = view.probabilities, view.labeled_probabilities
@@ -111,6 +154,27 @@ def test_coreset_and_pcoreset_are_the_engine_on_their_space():
     assert torch.equal(select("coreset", view, 9, generator=g()), view.ids[cosine.indices])
     teacher = k_center_greedy(view.teacher_probabilities, view.labeled_teacher_probabilities, 9)
     assert torch.equal(select("pcoreset", view, 9, generator=g(), probabilities="teacher"), view.ids[teacher.indices])
+
+
+@pytest.mark.parametrize("name", ["pcoreset", "coreset"])
+def test_both_core_sets_pick_what_their_description_says(name):
+    """Again and again the image whose nearest labelled or picked one is farthest, one distance after the other."""
+    view = make_view(60)
+    if name == "pcoreset":
+        pool, known = view.probabilities.double().numpy(), view.labeled_probabilities.double().numpy()
+        apart = math.dist
+    else:
+        pool, known = view.features.double().numpy(), view.labeled_features.double().numpy()
+
+        def apart(a, b):
+            return 1 - sum(a * b) / math.sqrt(sum(a * a) * sum(b * b))
+
+    centers, picks = [*known], []
+    for _ in range(15):
+        left = [i for i in range(len(pool)) if i not in picks]
+        picks.append(max(left, key=lambda i: min(apart(pool[i], c) for c in centers)))
+        centers.append(pool[picks[-1]])
+    assert select(name, view, 15, generator=g()).tolist() == view.ids[picks].tolist()
 
 
 def test_pcoreset_hands_its_options_to_the_engine():
@@ -245,6 +309,58 @@ def test_typiclust_visits_the_largest_cluster_first_and_then_goes_round():
         assert (picks < 5).tolist() == [False, True, False, True]
 
 
+def typical_as_released(features, members):
+    """The member with the least mean squared distance to its min(20, n/2) nearest, itself left out: in a plain loop."""
+    best = None
+    for i in members:
+        apart = sorted(
+            sum((a - b) ** 2 for a, b in zip(features[i], features[j], strict=True)) for j in members if j != i
+        )
+        few = max(1, min(20, len(members) // 2))
+        mean = sum(apart[:few]) / few
+        best = min(best or (mean, i), (mean, i))
+    return best[1]
+
+
+@pytest.mark.parametrize("neighbors", [20, 3])
+def test_typiclust_as_released_leaves_small_clusters_out_and_goes_round(neighbors):
+    """Blobs of 5, 8, 12 and 30 images and a label in the last: order 12, 8, 30 again and again, never the 5."""
+    sizes, corners = [5, 8, 12, 30], [(1, 0), (0, 1), (-1, 0), (0, -1)]
+    noise = 0.05 * torch.randn(sum(sizes), 2, generator=g(7))
+    features = torch.tensor(corners, dtype=torch.float32).repeat_interleave(torch.tensor(sizes), 0) + noise
+    view = pool_of([[0.5, 0.5]] * len(features), features.tolist(), [(0, [0.5, 0.5], [0.0, -1.0])])
+    unit = torch.nn.functional.normalize(features).double().tolist()
+    blob = np.repeat(range(4), sizes)
+    whole = 0
+    for seed in range(12):
+        options = {"protocol": "released", "max_clusters": 4, "neighbors": neighbors}
+        picks = (select("typiclust", view, 9, generator=g(seed), **options) - 100).tolist()
+        found = kmeans_clusters(Rows(view.features, "cosine"), 4, g(seed)).cluster.numpy()
+        if len({(a, b) for a, b in zip(found, blob, strict=True)}) > 4:
+            continue  # a start that split a blob
+        whole += 1
+        assert blob[picks].tolist() == [2, 1, 3] * 3
+        if neighbors == 20:
+            left = {b: [i for i in range(len(blob)) if blob[i] == b] for b in (2, 1, 3)}
+            for pick in picks:
+                members = left[blob[pick]]
+                assert pick == typical_as_released(unit, members)
+                members.remove(pick)
+    assert whole >= 3
+
+
+def test_typiclust_as_released_counts_labels_to_a_clusters_size_and_fills_when_all_are_small():
+    few = pool_of([[0.5, 0.5]] * 4, blobs(4, ((1, 0),)).tolist())
+    assert len(select("typiclust", few, 4, generator=g(), protocol="released", max_clusters=1)) == 4
+    labeled = [(0, [0.5, 0.5], [1.0, 0.0])] * 2
+    tight = torch.cat([blobs(1, ((1, 0),), 1e-4), blobs(3, ((1, 0),), 0.3, seed=1)])
+    view = pool_of([[0.5, 0.5]] * 4, tight.tolist(), labeled)
+    picks = {
+        int(select("typiclust", view, 1, generator=g(s), protocol="released", max_clusters=1)[0]) for s in range(9)
+    }
+    assert len(picks) == 1  # 4 images and 2 labels are a cluster; a random pick would change with the seed
+
+
 def test_typiclust_looks_at_an_even_part_of_a_large_cluster(monkeypatch):
     monkeypatch.setattr("activekd_lab.selectors.typiclust.LARGEST_CLUSTER", 8)
     features = torch.cat([blobs(30, ((1, 0),), 0.3), blobs(30, ((1, 0),), 0.001)])
@@ -267,11 +383,42 @@ def test_the_radius_of_probcover_keeps_a_share_of_balls_within_one_cluster(purit
     assert np.median(found) == pytest.approx(expected, rel=1e-3 if sample > 60 else 0.05)
 
 
-def test_probcover_counts_a_pool_of_many_pieces(monkeypatch):
-    monkeypatch.setitem(rows.PIECE_BYTES, "cpu", 64)  # 16 rows a piece
-    features = [[1.0, 0.0]] * 5 + [[-1.0, 0.0]] * 30 + [[0.0, 1.0]] * 9
-    picks = select("probcover", pool_of([[0.5, 0.5]] * 44, features), 3, generator=g(), radius=0.1) - 100
-    assert [int(np.digitize(p, [5, 35])) for p in picks.tolist()] == [1, 2, 0]
+@pytest.mark.slow
+@pytest.mark.parametrize(("ball", "clusters"), [(4, 1), (7, 30), (1024, 256)])
+@pytest.mark.parametrize("radius", [0.15, 0.6, 1.4])
+def test_probcover_picks_the_same_from_balls_of_any_size(ball, clusters, radius, monkeypatch):
+    """Greedy on the whole graph, ties by the order that the generator draws; labels cover first."""
+    monkeypatch.setattr("activekd_lab.selectors.probcover.BALL", ball)
+    monkeypatch.setattr("activekd_lab.selectors.probcover.CLUSTERS", clusters)
+    monkeypatch.setattr("activekd_lab.selectors.probcover.SHARE", ball)
+    monkeypatch.setattr("activekd_lab.selectors.probcover.TOGETHER", 5)
+    view = make_view(200, width=3, seed=4)
+    view = replace(view, features=torch.cat([view.features[:190], view.features[:1].repeat(10, 1)]))
+    x, y = (torch.nn.functional.normalize(h) for h in (view.features, view.labeled_features))
+    order = torch.randperm(200, generator=g(2))
+    graph = torch.cdist(x[order], x[order]) <= radius
+    left = ~(torch.cdist(x[order], y) <= radius).any(1)
+    expected = []
+    while len(expected) < 25 and left.any():
+        best = int((graph & left).sum(1).argmax())
+        expected.append(int(view.ids[order[best]]))
+        left &= ~graph[best]
+    picks = select("probcover", view, 25, generator=g(2), radius=radius).tolist()
+    assert picks[: len(expected)] == expected
+    assert len(expected) > 2 or radius == 1.4
+
+
+def test_probcover_tells_its_progress_and_can_be_cancelled_while_it_counts(monkeypatch):
+    monkeypatch.setattr("activekd_lab.selectors.probcover.BALL", 16)
+    seen, asked = [], []
+    select("probcover", make_view(), 3, generator=g(), radius=0.3, progress=lambda *count: seen.append(count))
+    counted = [done for done, of in seen if of == 60]
+    assert counted == sorted({*counted})
+    assert counted[-1] == 60
+    assert seen[-3:] == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(Cancelled, match=r"at image [1-9]\d* of 60, before any pick"):
+        select("probcover", make_view(), 3, generator=g(), cancel=lambda: asked.append(1) or len(asked) > 6)
+    assert len(asked) == 7
 
 
 def test_probcover_covers_the_largest_group_first():

@@ -11,10 +11,14 @@ from runs import make_run, probabilities
 
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import SettingError
-from activekd_lab.results import RunFolder, load_run
-from activekd_lab.widgets import BiasExplorer, BudgetPlanner, LiveRun, SelectionExplorer, SelectorRace
-from activekd_lab.widgets.base import missing_front_end
-from activekd_lab.widgets.explorer import View
+from activekd_lab.plots.page import missing_front_end
+from activekd_lab.runs.folder import RunFolder
+from activekd_lab.runs.stored import load_run
+from activekd_lab.widgets import SelectorRace
+from activekd_lab.widgets.bias import BiasExplorer
+from activekd_lab.widgets.explorer import SelectionExplorer, View
+from activekd_lab.widgets.live import LiveRun
+from activekd_lab.widgets.planner import BudgetPlanner
 
 NOT_A_KERNEL = "No controls: this is not a notebook kernel. Open it in JupyterLab (activekd-lab lab)."
 

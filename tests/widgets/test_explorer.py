@@ -3,9 +3,8 @@ import pytest
 from controls import control
 
 from activekd_lab.errors import SettingError
-from activekd_lab.widgets import SelectionExplorer
-from activekd_lab.widgets.base import missing_front_end
-from activekd_lab.widgets.explorer import DISTANCE
+from activekd_lab.plots.page import missing_front_end
+from activekd_lab.widgets.explorer import DISTANCE, SelectionExplorer
 
 
 @pytest.fixture
@@ -50,12 +49,13 @@ def test_colour_shows_the_distance_to_the_nearest_label(explorer):
 
 
 def test_an_impossible_request_is_said_and_changes_nothing(task, run):
-    def fussy(selector, arrays, budget, seed):
+    def fussy(view, budget, *, generator):
         if budget > 6:
             raise SettingError("Six is enough.")
-        return arrays.unlabeled_ids[:budget]
+        return view.ids[:budget]
 
-    explorer = SelectionExplorer(task, run, runner=fussy)
+    explorer = SelectionExplorer(task, run, selector=fussy, features=np.ones((120, 3)))
+    assert explorer.selectors["fussy"].function is fussy
     control(explorer.view, "budget").value = 8
     assert "Six is enough." in explorer.view.children[1].value
     assert len(map_of(explorer).data[3].x) == 5

@@ -5,8 +5,9 @@ import pytest
 
 from activekd_lab.config import RunConfig
 from activekd_lab.errors import Cancelled, SettingError
-from activekd_lab.results import load_run
-from activekd_lab.widgets import LiveRun, Worker
+from activekd_lab.runs.stored import load_run
+from activekd_lab.widgets.live import LiveRun
+from activekd_lab.widgets.worker import Worker
 
 
 @pytest.fixture

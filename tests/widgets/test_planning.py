@@ -3,7 +3,8 @@ import pytest
 from runs import make_run
 
 from activekd_lab.errors import SettingError
-from activekd_lab.widgets import BudgetPlanner, MixingExplorer
+from activekd_lab.widgets.mixing import MixingExplorer
+from activekd_lab.widgets.planner import BudgetPlanner
 
 
 @pytest.fixture

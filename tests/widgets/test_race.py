@@ -9,7 +9,7 @@ from activekd_lab.config import RunConfig
 from activekd_lab.errors import Cancelled, RunFolderError, SettingError
 from activekd_lab.plots.lanes import TRACES
 from activekd_lab.widgets import SelectorRace
-from activekd_lab.widgets.runner import start_run
+from activekd_lab.widgets import race as module
 
 TINY = RunConfig(
     task_options={"num_classes": 4, "pool_size": 60, "test_per_class": 3, "val_per_class": 1},
@@ -52,12 +52,14 @@ class GatedRun:
 
 
 @pytest.fixture
-def gate():
-    return Gated()
+def gate(monkeypatch):
+    gate = Gated()
+    monkeypatch.setattr(module, "start_run", gate)
+    return gate
 
 
-def raced(gate, **settings):
-    return SelectorRace(RunConfig(rounds=2, **settings), ["random", "pcoreset"], start=gate)
+def raced():
+    return SelectorRace(RunConfig(rounds=2), ["random", "pcoreset"])
 
 
 def test_any_round_of_finished_runs_can_be_shown(finished):
@@ -100,7 +102,7 @@ def test_the_slider_steps_through_the_rounds(finished):
 
 
 def test_selectors_take_turns_and_the_newest_common_round_is_shown(gate):
-    race = raced(gate)
+    race = raced()
     bar, text, picture, _ = race.view.children
     assert "Ready. 2 selectors, 2 query rounds each" in text.value
     control(bar, "Run").click()
@@ -114,7 +116,7 @@ def test_selectors_take_turns_and_the_newest_common_round_is_shown(gate):
 
 
 def test_a_round_that_one_selector_still_lacks_is_not_shown(gate):
-    race = raced(gate)
+    race = raced()
     arrived = threading.Event()
     race.worker.on_change = lambda: len(race.worker.records) == 3 and arrived.set()
     race.worker.run()
@@ -129,7 +131,7 @@ def test_a_round_that_one_selector_still_lacks_is_not_shown(gate):
 
 
 def test_looking_back_is_not_disturbed_by_new_rounds(gate):
-    race = raced(gate)
+    race = raced()
     bar = race.view.children[0]
     arrived = threading.Event()
     draw, race.worker.on_change = race.worker.on_change, lambda: (draw(), race.reached == 1 and arrived.set())
@@ -144,7 +146,7 @@ def test_looking_back_is_not_disturbed_by_new_rounds(gate):
     assert race.round is None
 
 
-def test_a_real_race_starts_alike_and_stored_runs_are_not_trained_again(tmp_path):
+def test_a_real_race_starts_alike_and_stored_runs_are_not_trained_again(tmp_path, monkeypatch):
     race = SelectorRace(TINY, ["random", "entropy"], store=tmp_path)
     race.worker.run()
     race.worker.join(120)
@@ -153,13 +155,14 @@ def test_a_real_race_starts_alike_and_stored_runs_are_not_trained_again(tmp_path
     assert one.labeled_ids(0) == other.labeled_ids(0)
     np.testing.assert_array_equal(one.probabilities(0), other.probabilities(0))
 
-    runs = []
+    runs, start = [], module.start_run
 
     def watched(*args):
-        runs.append(start_run(*args))
+        runs.append(start(*args))
         return runs[-1]
 
-    again = SelectorRace(TINY, ["random", "entropy"], store=tmp_path, start=watched)
+    monkeypatch.setattr(module, "start_run", watched)
+    again = SelectorRace(TINY, ["random", "entropy"], store=tmp_path)
     again.worker.run()
     again.worker.join(120)
     assert again.takeaway() == race.takeaway()
@@ -189,7 +192,9 @@ def test_settings_that_do_not_fit_are_refused():
         SelectorRace(RunConfig(), ["random", "random"])
     with pytest.raises(SettingError, match="at least one, but got"):
         SelectorRace(RunConfig())
-    with pytest.raises(SettingError, match="must be a list, .* but got 'random'"):  # not the six selectors r, a, n, …
+    with pytest.raises(
+        SettingError, match="selectors as a list, each a text, but got str .random."
+    ):  # not the six selectors r, a, n, …
         SelectorRace(RunConfig(), "random")
     with pytest.raises(SettingError, match="set save_predictions=True, or maps=False"):
         SelectorRace(RunConfig(save_predictions=False), ["random"])

@@ -3,6 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from activekd_lab.errors import PoolError, SettingError, UnknownNameError
+from activekd_lab.selectors import Selector
 from activekd_lab.widgets.runner import PoolArrays, run_selector
 from activekd_lab.widgets.selection import SelectionState
 from activekd_lab.widgets.sources import array_source, run_source
@@ -10,13 +11,16 @@ from activekd_lab.widgets.sources import array_source, run_source
 LABELS = np.arange(120) % 5
 
 
-def first_free(selector, arrays, budget, seed):
-    return arrays.unlabeled_ids[:budget]
+def first_free(view, budget, *, generator):
+    return view.ids[:budget]
+
+
+FIRST = Selector("first_free", "the first ones", "", first_free, features=False)
 
 
 @pytest.fixture
 def state(run):
-    return SelectionState(run_source(run, LABELS, None), LABELS, [0, 1, 2], round=1, budget=4, runner=first_free)
+    return SelectionState(run_source(run, LABELS, None), LABELS, [0, 1, 2], round=1, budget=4, selector=FIRST)
 
 
 def test_coverage_agrees_with_brute_force(state):
@@ -43,7 +47,7 @@ def test_classes_count_the_picks_true_labels(state):
 
 def test_the_takeaway_gives_the_numbers(state):
     text = state.takeaway()
-    assert text.startswith("Round 1, 10 labels: pcoreset picks 4. The covering radius goes from ")
+    assert text.startswith("Round 1, 10 labels: first_free picks 4. The covering radius goes from ")
     assert f"to {state.selection.radii[-1]:.3f}" in text
 
 

@@ -1,0 +1,31 @@
+from . import active as active
+from . import compare as compare
+from . import course as course
+from . import data as data
+from . import errors as errors
+from . import labeling as labeling
+from . import plots as plots
+from . import runs as runs
+from . import selectors as selectors
+from . import stats as stats
+from . import students as students
+from . import studies as studies
+from . import teachers as teachers
+from . import widgets as widgets
+from .active.begin import iterate as iterate
+from .active.begin import run as run
+from .active.prepare import prepare as prepare
+from .config import RunConfig as RunConfig
+from .data import FolderTask as FolderTask
+from .data import load_task as load_task
+from .data import task_from as task_from
+from .labeling.session import LabelSession as LabelSession
+from .runs.folder import load_run as load_run
+from .selectors import k_center_greedy as k_center_greedy
+from .selectors import list_selectors as list_selectors
+from .selectors import select as select
+from .students.checkpoint import load_student as load_student
+from .teachers.clip import load_teacher as load_teacher
+from .teachers.given import given_teacher as given_teacher
+
+__version__: str

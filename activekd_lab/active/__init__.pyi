@@ -1,0 +1,12 @@
+from . import coverage as coverage
+from . import loggers as loggers
+from . import pool as pool
+from . import rounds as rounds
+from .begin import iterate as iterate
+from .begin import run as run
+from .begin import start as start
+from .loop import ActiveRun as ActiveRun
+from .parallel import run_all as run_all
+from .pool import Pool as Pool
+from .predict import predict_files as predict_files
+from .prepared import Prepared as Prepared

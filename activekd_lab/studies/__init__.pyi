@@ -1,0 +1,2 @@
+from . import grid as grid
+from . import sweep as sweep

@@ -1,0 +1,13 @@
+from . import bias as bias
+from . import few_shot as few_shot
+from . import zero_shot as zero_shot
+from .clap import CLAP as CLAP
+from .clip import Teacher as Teacher
+from .clip import load_teacher as load_teacher
+from .given import GivenTeacher as GivenTeacher
+from .given import given_teacher as given_teacher
+from .given import load_given as load_given
+from .linear_probe import LinearProbe as LinearProbe
+from .tip_adapter import TipAdapter as TipAdapter
+from .tip_adapter import TipAdapterF as TipAdapterF
+from .zero_shot import ZeroShotHead as ZeroShotHead

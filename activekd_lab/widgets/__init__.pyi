@@ -1,0 +1,13 @@
+from .bias import BiasExplorer as BiasExplorer
+from .explorer import SelectionExplorer as SelectionExplorer
+from .failures import FailureGallery as FailureGallery
+from .labeler import Labeler as Labeler
+from .live import LiveRun as LiveRun
+from .mixing import MixingExplorer as MixingExplorer
+from .pick import PickYourself as PickYourself
+from .planner import BudgetPlanner as BudgetPlanner
+from .predict import Predict as Predict
+from .race import SelectorRace as SelectorRace
+from .selection import SelectionState as SelectionState
+from .tug import TugOfWar as TugOfWar
+from .worker import Worker as Worker
