@@ -67,7 +67,7 @@ def test_strangers_cost_a_label_and_teach_nothing(start):
 
 
 def test_levels_that_cannot_be_are_refused(start):
-    with pytest.raises(SettingError, match="temperature as a finite number > 0"):
+    with pytest.raises(SettingError, match="temperature as a finite number 0.001"):
         failures.miscalibrated(start, 0)
     with pytest.raises(SettingError, match="share must leave 3 images"):
         failures.out_of_class(start, 1.0, seed=0)
