@@ -21,7 +21,7 @@ _PATH = ("path", "filepath", "imagepath", "imgpath", "file", "filename", "image"
 _LABEL = ("label", "labels", "class", "classname", "category", "categoryname", "target", "species", "breed", "tag", "y")
 _SPLIT = ("split", "subset", "partition", "set")
 _WEAK = ("imageid", "id", "name")  # a path only where nothing else is, or where their cells end as images do
-_UNKNOWN = re.compile(r"(?i:nan|<na>|#n/a)|NA|N/A|n/a|NULL|null|None")  # what programs and databases make of nothing
+_UNKNOWN = re.compile(r"(?i:nan|<na>|#n/a)|NA|N/A|n/a|NULL|null|None")
 _SPLITS = {
     "train": r"(train|training|trn)",
     "val": r"(val|valid|validation|validate|dev|development|eval|evaluation)",
@@ -48,6 +48,11 @@ class Labeled(NamedTuple):
     labels: list[str]
     splits: list[str]
     left_out: LeftOut
+
+
+def no_class(label: str) -> bool:
+    """Tell whether a label is what programs and databases write for none, so nan, <NA>, NULL, None."""
+    return bool(_UNKNOWN.fullmatch(label))
 
 
 def split_of(name: str) -> str:
@@ -205,7 +210,7 @@ def match_files(
     listed = set(by_file)
     left_out.add("files that the table does not list", *(p.relative_to(root) for p in there if p not in listed))
     found = [clean_class_name(row.label) for row in by_file.values()]
-    labels = ["" if _UNKNOWN.fullmatch(label) and label not in names else label for label in found]
+    labels = ["" if label not in names and no_class(label) else label for label in found]
     if said := sorted(set(found) - set(labels)):
         left_out.notes.append(f"{', '.join(said)} is taken for no label; name it in class_names if it is a class.")
     splits = _said_splits(table, [row.split for row in by_file.values()], left_out)

@@ -110,7 +110,7 @@ def import_answers(session: LabelSession, path: str | Path, *, beyond: bool = Fa
     Example:
         >>> taken, left_out = akd.labeling.import_answers(session, "from-label-studio.json")
     """
-    answers, left_out = read_answers(path)
+    answers, left_out = read_answers(path, session.task.class_names)
     known = {id: session.task.class_names[y] for id, y in session.labels.items()}
     known |= {answer.id: REJECTED for answer in session.answers if answer.answer == REJECT}
     asked, taken = set(session.asked), dict[int, int | str]()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from os.path import splitext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 from pydantic import BaseModel, RootModel
 
 from activekd_lab.data.prompts import clean_class_name
-from activekd_lab.data.table import read_table
+from activekd_lab.data.table import no_class, read_table
 from activekd_lab.data.walk import SUFFIXES, LeftOut
 from activekd_lab.errors import DataError, SettingError, UnknownNameError
 from activekd_lab.io.files import damaged, disk, fitted, parse_json, read_bytes, read_text, shown
@@ -44,8 +44,10 @@ def answers_file(path: str | Path) -> Path:
         return next((p for p in (path / "answers.csv", path / ".labels" / "answers.csv") if p.exists()), path).resolve()
 
 
-def read_answers(path: str | Path) -> tuple[list[Given], LeftOut]:
+def read_answers(path: str | Path, classes: Collection[str] = ()) -> tuple[list[Given], LeftOut]:
     """Read answers from a file of any of FORMATS, told by its content, or from a session's folder or `answers.csv`.
+
+    What programs write into a table for no class (nan, NULL, None) is left out, unless it is one of `classes`.
 
     Raises:
         FileError, DataError: no such file, none of these formats, or an entry that is not what it should be.
@@ -61,16 +63,19 @@ def read_answers(path: str | Path) -> tuple[list[Given], LeftOut]:
         found = parse_json(read_text(path, kind=DataError), path, kind=DataError)
         read = _read_label_studio if isinstance(found, list) else _read_coco
         return list(read(found, path, left_out)), left_out
-    return list(_read_csv(path)), left_out
+    return list(_read_csv(path, classes, left_out)), left_out
 
 
-def _read_csv(path: Path) -> Iterator[Given]:
+def _read_csv(path: Path, classes: Collection[str], left_out: LeftOut) -> Iterator[Given]:
     """Read a table of path and label, or a session's own, of which the last word holds."""
     first = read_bytes(path).partition(b"\n")[0].decode("utf-8", "replace").strip().split(",")
     if not {"path", "answer", "batch"} <= set(first):
         for given in read_table(path):
-            if given.label and MARKS.get(given.label) not in ("skip", "undone"):
-                yield Given(given.path, clean_class_name(given.label), f"line {given.line}")
+            label = clean_class_name(given.label)
+            if label not in classes and no_class(label):
+                left_out.add("lines whose label means none", f"line {given.line}: {label}")
+            elif label and MARKS.get(given.label) not in ("skip", "undone"):
+                yield Given(given.path, label, f"line {given.line}")
         return
     rows, lines = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True), []
     try:

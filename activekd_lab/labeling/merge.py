@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, combinations
+from itertools import accumulate, combinations, pairwise
 from pathlib import Path
 from posixpath import normpath
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from activekd_lab.data.folder import folder_itself
 from activekd_lab.data.walk import LeftOut, find_images, refuse_empty, some
@@ -72,7 +73,7 @@ def merge_answers(sources: Sequence[str | Path | LabelSession], *, images: str |
         sources: sessions, their folders, or files of Label Studio, CVAT or COCO, or tables. Each is a person; a file of
             Label Studio may hold several.
         images: the folder of the images: their names are then found as `import_answers` does. Without it names must be
-            the same paths, with whatever slashes; `left_out` tells of those of which one ends as another.
+            the same paths, with whatever slashes; `left_out` tells of those that may be one image.
 
     Raises:
         SettingError: fewer than two people, or a source twice. DataError: what cannot be read, or a person with two
@@ -110,9 +111,17 @@ def merge_answers(sources: Sequence[str | Path | LabelSession], *, images: str |
 
 
 def _nearly_alike(names: set[str]) -> list[str]:
-    """Say which names may be one picture, as one of them ends as another: nobody's disagreement on it is seen."""
-    tails = {name: list(accumulate(reversed(name.split("/")), lambda end, part: f"{part}/{end}")) for name in names}
-    pairs = sorted(f"{end} and {name}" for name, ends in tails.items() for end in ends[:-1] if end in names)
+    """Say which names may be one picture, so that nobody's disagreement on it is seen.
+
+    One of them ends as another, or differs in its case or in characters that a URL escapes.
+    """
+    plain: dict[str, list[str]] = {}
+    for name in sorted(names):
+        plain.setdefault(unquote(name).casefold(), []).append(name)
+    pairs = [f"{one} and {other}" for same in plain.values() for one, other in pairwise(same)]
+    tails = {name: list(accumulate(reversed(name.split("/")), lambda end, part: f"{part}/{end}")) for name in plain}
+    ends = sorted((end, name) for name, all_ends in tails.items() for end in all_ends[:-1] if end in plain)
+    pairs += [f"{plain[end][0]} and {plain[name][0]}" for end, name in ends]
     if not pairs:
         return []
     return [f"{len(pairs)} pairs of names may be one image, so give the folder (images=, --images): {some(pairs)}."]

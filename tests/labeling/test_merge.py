@@ -149,3 +149,21 @@ def test_no_name_of_a_file_is_a_command_to_the_terminal(tmp_path):
     assert done.exit_code == 0, done.output
     assert "\x1b" not in done.output
     assert done.output.count(r"\x1b]0;owned\x07\x1b[2J") >= 3
+
+
+def test_names_that_differ_in_case_or_escapes_are_told(tmp_path):
+    (tmp_path / "a.csv").write_text("path,label\na.jpg,cat\nmy dog.jpg,dog\nb.jpg,cat\n")
+    (tmp_path / "b.csv").write_text("path,label\nA.JPG,dog\nmy%20dog.jpg,cat\nb.jpg,cat\n")
+    merged = merge_answers([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert "2 pairs of names may be one image" in str(merged.left_out)
+    assert "A.JPG and a.jpg" in str(merged.left_out)
+
+
+def test_what_programs_write_for_no_class_is_no_answer(tmp_path):
+    (tmp_path / "a.csv").write_text("path,label\n1.jpg,cat\n2.jpg,nan\n3.jpg,NULL\n")
+    (tmp_path / "b.csv").write_text("path,label\n1.jpg,cat\n2.jpg,dog\n")
+    merged = merge_answers([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert merged.answers == {"1.jpg": "cat", "2.jpg": "dog"}
+    assert merged.conflicts == []
+    assert "lines whose label means none" in str(merged.left_out)
+    assert len(read_answers(tmp_path / "a.csv", ["cat", "nan"])[0]) == 2
