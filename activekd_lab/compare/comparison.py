@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from activekd_lab import stats
-from activekd_lab.compare.variants import datasets, finished, plain, settings, variants, varied_keys
+from activekd_lab.compare.variants import datasets, distinct, finished, plain, settings, variants, varied_keys
 from activekd_lab.errors import SettingError, UnknownNameError
 from activekd_lab.io.arguments import checked
-from activekd_lab.runs.records import RunResult, without_copies
+from activekd_lab.runs.records import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,17 +63,15 @@ def scores(results: Sequence[RunResult], measure: Measure = "area", *, at: int |
     import pandas as pd  # noqa: PLC0415  (slow import)
 
     _check(results, measure, at)
+    results = distinct(results)
     keys, named = varied_keys(results), datasets(results)
     ranges = _ranges(results, named)
-    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+    rows = []
     for result, config, dataset, variant in zip(results, settings(results), named, variants(results), strict=True):
-        place = (dataset, variant, int(result.config["seed"]))
-        row = {"dataset": dataset, "variant": variant, "seed": place[2]}
+        row = {"dataset": dataset, "variant": variant, "seed": int(result.config["seed"])}
         row |= {key: plain(config.get(key)) for key in keys}
-        row["score"] = score = _score(result, measure, at, ranges[dataset])
-        if rows.setdefault(place, row)["score"] != score and not math.isnan(score):
-            raise SettingError(f"results hold two runs of {variant} on {dataset} with seed {place[2]}; leave one out.")
-    return Scores(pd.DataFrame(list(rows.values())), keys, _measure_text(measure, at), ranges)
+        rows.append(row | {"score": _score(result, measure, at, ranges[dataset])})
+    return Scores(pd.DataFrame(rows), keys, _measure_text(measure, at), ranges)
 
 
 def _check(results: Sequence[RunResult], measure: str, at: int | None) -> None:
@@ -164,10 +162,13 @@ def label_costs(results: Sequence[RunResult], target: float, *, level: float = 0
         results: runs.
         target: accuracy, a fraction.
         level: of Student's t interval over seeds.
+
+    Raises:
+        SettingError: two different runs of one variant and seed.
     """
     import pandas as pd  # noqa: PLC0415  (slow import)
 
-    results, _ = without_copies(results)
+    results = distinct(results)
     costs: dict[tuple[str, str], list[float]] = {}
     for result, *place in zip(results, datasets(results), variants(results), strict=True):
         costs.setdefault((place[0], place[1]), []).append(stats.label_cost(*curve(result), target))

@@ -11,8 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from activekd_lab.errors import SettingError
 from activekd_lab.io.arguments import checked
-from activekd_lab.runs.records import RunResult
+from activekd_lab.io.files import shown
+from activekd_lab.runs.records import RunResult, without_copies
 
 METHODS = {"dho": "DHO", "single_head": "one head, CE + KD", "ce": "labels only", "kd": "teacher only"}
 FEW_SHOT = {
@@ -91,6 +93,32 @@ def variants(results: Sequence[RunResult]) -> list[str]:
     named = settings(results)
     keys = _varied(named, results)
     return [_variant(config, keys) for config in named]
+
+
+@checked()
+def distinct(results: Sequence[RunResult]) -> list[RunResult]:
+    """Return the runs, each once: of copies, and of two with equal rounds, the one with the most.
+
+    Raises:
+        SettingError: two of one variant, data set and seed whose rounds differ, of which nothing says which one holds.
+    """
+    kept: dict[tuple[str, str, int], RunResult] = {}
+    runs, _ = without_copies(results)
+    for run, dataset, variant in zip(runs, datasets(runs), variants(runs), strict=True):
+        seed = int(run.config["seed"])
+        other = kept.setdefault((dataset, variant, seed), run)
+        if any((a.labels, a.accuracy) != (b.labels, b.accuracy) for a, b in zip(run.records, other.records)):  # noqa: B905
+            raise SettingError(
+                f"results hold two runs of {variant} on {dataset} with seed {seed}{_places(other, run)}; leave one out."
+            )
+        if len(run.records) > len(other.records):
+            kept[dataset, variant, seed] = run
+    return list(kept.values())
+
+
+def _places(*runs: RunResult) -> str:
+    folders = [shown(run.folder) for run in runs if run.folder]
+    return f" ({' and '.join(folders)})" if len(folders) > 1 else ""
 
 
 def _variant(config: Mapping[str, Any], keys: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from activekd_lab.compare.variants import datasets, variants
+from activekd_lab.compare.variants import datasets, distinct, variants
 from activekd_lab.errors import SettingError
-from activekd_lab.runs.records import RoundRecord, RunResult, without_copies
+from activekd_lab.runs.records import RoundRecord, RunResult
 from activekd_lab.stats import mean_sd
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +51,7 @@ def _several(results: Runs) -> Sequence[RunResult]:
 
 
 def _begun(results: Runs) -> list[RunResult]:
-    return without_copies([run for run in _several(results) if run.records])[0]
+    return distinct([run for run in _several(results) if run.records])
 
 
 def group_runs(results: Runs) -> dict[str, list[RunResult]]:
@@ -60,7 +60,7 @@ def group_runs(results: Runs) -> dict[str, list[RunResult]]:
     The order is that of their first appearance; a run that is there twice, as of a copied folder, counts once.
 
     Raises:
-        SettingError: no finished round, or several tasks at once.
+        SettingError: no finished round, several tasks at once, or two different runs of one variant and seed.
     """
     runs = _several(results)
     by_name = {name: _begun(part) for name, part in results.items()} if isinstance(results, Mapping) else {}

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from runs import make_run
 
+from activekd_lab.compare.comparison import label_costs
 from activekd_lab.errors import SettingError
 from activekd_lab.plots.learning import learning_curve_data, learning_curves
 from activekd_lab.plots.theme import selector_style
@@ -92,3 +95,14 @@ def test_names_are_text_and_no_tags():
     shown = learning_curves(run)
     assert shown.data[0].name == "&lt;b&gt;x&lt;/b&gt;"
     assert all("<" not in (trace.name or "") for trace in shown.data)
+
+
+def test_two_different_runs_of_one_seed_are_not_drawn_as_two_seeds():
+    run = make_run()
+    other = replace(run, records=tuple(replace(record, accuracy=0.1) for record in run.records))
+    assert learning_curves([run, run]).data
+    with pytest.raises(SettingError, match="two runs of pcoreset on toy with seed 0; leave one out"):
+        learning_curves([run, other])
+    with pytest.raises(SettingError, match="two runs of pcoreset on toy with seed 0; leave one out"):
+        label_costs([run, other], 0.4)
+    assert learning_curves({"before": [run], "after": [other]}).data, "names of one's own say which is which"
