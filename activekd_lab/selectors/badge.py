@@ -12,6 +12,7 @@ from torch import Tensor
 from activekd_lab.errors import Cancelled, NonFiniteError
 from activekd_lab.rng import numpy_generator
 from activekd_lab.selectors.engine.factored import Gradients, squared_distances, squared_lengths
+from activekd_lab.selectors.engine.products import rounding
 from activekd_lab.selectors.registry import Variant, register
 from activekd_lab.selectors.view import PoolView
 
@@ -144,6 +145,7 @@ class _Seeding:
     def farthest(self) -> int:
         """Return the image farthest from its nearest pick, ties drawn; among those that lie on picks when all do."""
         self._renew()
+        self.upper[self.upper <= 2 * rounding(self.h.shape[1])] = 0.0  # on a pick but for rounding: lengths are 1
         self.upper[self.chosen] = -1.0
         return self.largest(self.upper)
 
