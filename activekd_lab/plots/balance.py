@@ -66,4 +66,5 @@ def class_balance(result: RunResult, pool: Sequence[int] | None = None) -> go.Fi
     fig.add_trace(heat)
     fig.update_yaxes(tickvals=np.arange(len(order)), ticktext=names, showgrid=False, tickfont_size=11)
     fig.update_xaxes(dtick=1, showgrid=False)
-    return fig.update_layout(coloraxis=dict(cmin=0, cmax=int(data.counts.max()), colorbar=dict(title="labels")))
+    scale = dict(cmin=0, cmax=int(data.counts.max()), colorscale=theme.FROM_NOTHING, colorbar=dict(title="labels"))
+    return fig.update_layout(coloraxis=scale)

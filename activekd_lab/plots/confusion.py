@@ -86,5 +86,5 @@ def confusion_groups(
     fig.update_xaxes(**ticks, tickangle=-90, title_text="predicted", constrain="domain", constraintoward="left")
     square = dict(scaleanchor="x", constrain="domain", constraintoward="top")
     fig.update_yaxes(**ticks, **square, autorange="reversed", title_text="true class")
-    scale = dict(cmin=0, cmax=1, colorbar=dict(tickformat=".0%", title="share"))
+    scale = dict(cmin=0, cmax=1, colorscale=theme.FROM_NOTHING, colorbar=dict(tickformat=".0%", title="share"))
     return fig.update_layout(height=side, coloraxis=scale)

@@ -29,6 +29,10 @@ Theme = Literal["light", "dark"]
 
 ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = "#C07F00", "#3595CC", "#009E73", "#0072B2", "#CC4526", "#C46C9C"
 GREY = "#808790"
+FROM_NOTHING = [
+    [0, "rgba(53,149,204,0)"], [0.05, "rgba(53,149,204,0.2)"], [0.3, "rgba(53,149,204,0.6)"], [1, "rgb(20,125,195)"],
+]  # fmt: skip
+"""Scale of shares and counts: 0 is the page itself, light or dark, and the most the strongest blue."""
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 
 

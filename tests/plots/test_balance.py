@@ -29,6 +29,7 @@ def test_with_the_pools_counts_its_largest_class_is_on_top_and_each_is_named_wit
     fig = class_balance(uneven(), pool=[30, 5])
     assert fig.layout.yaxis.ticktext == ("dog · 5", "cat · 30")
     assert fig.data[0].z.tolist() == [[1, 3], [1, 1]]
+    assert fig.layout.coloraxis.colorscale[0] == (0, "rgba(53,149,204,0)")  # no label: the page itself
 
 
 def test_the_class_with_most_labels_is_on_top():

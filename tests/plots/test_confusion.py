@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from activekd_lab.errors import SettingError
+from activekd_lab.plots import theme
 from activekd_lab.plots.confusion import confusion_data, confusion_groups
 
 pytestmark = pytest.mark.quick
@@ -36,6 +37,12 @@ def test_the_figure_names_both_axes_and_refuses_what_does_not_fit():
     assert "accuracy 62.5%" in fig.to_html(include_plotlyjs=False)
     with pytest.raises(SettingError, match=r"shape \(8, 3\), but got \(8, 4\)"):
         confusion_groups(P, LABELS, NAMES[:3])
+
+
+@pytest.mark.parametrize("side", ["light", "dark"])
+def test_a_cell_without_images_shows_the_page(side):
+    scale = theme.use_theme(confusion_groups(P, LABELS, NAMES), side).layout.coloraxis
+    assert (scale.cmin, scale.colorscale[0]) == (0, (0, "rgba(53,149,204,0)"))
 
 
 def test_tensors_are_drawn_and_labels_that_are_no_class_refused():
