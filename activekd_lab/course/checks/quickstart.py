@@ -18,7 +18,13 @@ def accuracy(function: Function) -> str:
 
     rows = torch.tensor([[0.6, 0.3, 0.1], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4], [0.3, 0.25, 0.45], [0.2, 0.7, 0.1]])
     labels = torch.tensor([0, 1, 2, 2, 0])
-    found = tensor_like(call(function, rows, labels), (), "one number")
+    try:
+        answer = call(function, rows, labels)
+    except Wrong as wrong:
+        if "output dtype" not in str(wrong):
+            raise
+        raise Wrong("True and False have no mean: turn them into numbers with `.float()` first.") from None
+    found = tensor_like(answer, (), "one number")
     if close(found, 3):
         raise Wrong("This counts the right answers; accuracy is their share of all images.")
     if close(found, 60):
@@ -60,6 +66,8 @@ def surplus(function: Function) -> str:
         raise Wrong("The sign is turned: a class that is answered too often should have a positive surplus.")
     if close(found, torch.tensor([3.0, 0.0, 1.0, 0.0])):
         raise Wrong("This counts the answers; subtract how often each class is true.")
+    if close(found, rows.sum(0) - torch.tensor([1.0, 2.0, 1.0, 0.0])):
+        raise Wrong("This sums probabilities; count the answers: argmax gives one class a row, bincount counts them.")
     same(found, expected, "the surplus of four classes")
     at_random(function, _surplus, _draw, "the surplus of drawn rows")
     return "Right: a positive surplus marks a class that attracts images of other classes."

@@ -17,7 +17,15 @@ def softmax(function: Function) -> str:
     import torch  # noqa: PLC0415  (slow import)
 
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 3.0, 3.0]])
-    found = tensor_like(call(function, logits, 2.0), (2, 3), "one row an image, one column a class")
+    try:
+        answer = call(function, logits, 2.0)
+    except Wrong as wrong:
+        if "size of tensor" not in str(wrong):
+            raise
+        raise Wrong(
+            "A sum or largest of each row has shape (N,) and does not fit beside (N, C): give both keepdim=True."
+        ) from None
+    found = tensor_like(answer, (2, 3), "one row an image, one column a class")
     if close(found, logits.softmax(1)):
         raise Wrong("The temperature has no effect: divide the logits by it before the exponential.")
     if close(found, (2 * logits).softmax(1)):
@@ -63,6 +71,9 @@ def ensemble(function: Function) -> str:
         raise Wrong("The longest vectors outvote the others: make each wording's vector length 1 before the mean.")
     if close(found, raw.mean(0)):
         raise Wrong("This is the plain mean: make the vectors length 1 before it, and the mean length 1 after it.")
+    plain = raw.mean(0)
+    if any(close(found, mean) for mean in (plain / raw.norm(), plain / plain.norm(), unit / unit.norm())):
+        raise Wrong("This divides by one norm for all; each vector has its own: `norm(dim=-1, keepdim=True)`.")
     same(found, normalize(unit, dim=1), "the vectors of two classes from three wordings")
     at_random(
         function,
