@@ -96,7 +96,7 @@ class TugOfWar(Explorer):
         fig = theme.figure("What pulls at one prediction", self.takeaway(), height=480)
         triangle, found = fit_projection(np.eye(3), "ternary"), self._pulls()
         x, y = triangle.rim.T
-        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"color": theme.GREY}))
+        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"color": theme.GREY}, showlegend=False))
         start = np.array(self.student)
         for name, part, color in (("label", found.label, theme.VERMILLION), ("teacher", found.teacher, theme.PURPLE)):
             x, y = triangle.positions(np.stack([start, start + part])).T
@@ -104,7 +104,7 @@ class TugOfWar(Explorer):
             fig.add_trace(go.Scatter(x=x, y=y, mode="lines+markers", name=name, marker=mark, line={"color": color}))
         for name, (px, py) in zip(self.class_names, triangle.corners.tolist(), strict=True):
             fig.add_annotation(x=px, y=py, text=theme.plain(name), showarrow=False, yshift=12 if py > 0 else -12)
-        fig.update_layout(showlegend=False)
+        fig.update_layout(legend={"x": 0.02, "y": 0.98, "orientation": "v"}, legend_title_text="pulls of")
         fig.update_xaxes(visible=False, range=[-1.15, 1.15])
         return fig.update_yaxes(visible=False, range=[-0.7, 1.15], scaleanchor="x")
 

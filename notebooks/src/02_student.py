@@ -26,6 +26,7 @@
 # <!-- diagram: student -->
 
 # %%
+import numpy as np
 import torch
 
 import activekd_lab as akd
@@ -56,7 +57,8 @@ print(f"profile {parameters.profile}: {task}, {shots} labels a class, {seeds} se
 # ## The loss
 #
 # The student has one **backbone** and two **heads** on its features. Without a GPU the pretrained backbone is frozen;
-# what trains is one layer on top of it (linear, then ReLU), which both heads share, and the heads. The *CE head*
+# what trains is one layer on top of it (linear, then ReLU), which both heads share, and the heads: the dashed gradients of the
+# drawing end in that layer. The *CE head*
 # answers to the labels (CE is cross-entropy). The *KD head* answers to the teacher (KD is knowledge distillation): it
 # should give the teacher's whole probability vector, softened by a **temperature** T. With a share λ between the two,
 # and the teacher asked about labelled and unlabelled images alike,
@@ -127,8 +129,9 @@ if akd.course.solved("02.distillation_loss"):  # your function, on the image abo
 # %% [markdown]
 # ### Derive it: why T²
 #
-# With a temperature, the gradient of KL at the student's logits $z$ is $(s_T - t_T)/T$, where $s_T =
-# \mathrm{softmax}(z/T)$ and $t_T = \mathrm{softmax}(v/T)$. For a large T, $\mathrm{softmax}(z/T) \approx \tfrac1C (1 +
+# Let $s_T = \mathrm{softmax}(z/T)$ be the student's row and $t_T = \mathrm{softmax}(v/T)$ the teacher's. The part of KL that
+# depends on $z$ is $-\sum_j t_{T,j} \log s_{T,j}$, and $\partial \log s_{T,j} / \partial z_c = (\mathbb 1[j = c] - s_{T,c})/T$. The $t_{T,j}$
+# sum to 1, so the gradient at the logits is $(s_T - t_T)/T$. For a large T, $\mathrm{softmax}(z/T) \approx \tfrac1C (1 +
 # (z - \bar z)/T)$, so
 #
 # $$ \frac{s_T - t_T}{T} \approx \frac{(z - \bar z) - (v - \bar v)}{C\,T^2}. $$
@@ -165,8 +168,7 @@ for method in ("dho", "single_head"):
     print(students.gap_text(measured, method, "ce"))
 
 # %% [markdown]
-# One head that hears both is no better than labels alone, unless the second line says otherwise; whether it is *worse*, a few
-# seeds may not tell. Run it again with `task = "shapes"`: there the order is another one. Which of the two heads is to
+# "May be luck" means that the interval holds 0: these seeds cannot tell the two apart. Run it again with `task = "shapes"`: there the order is another one. Which of the two heads is to
 # blame, and could a better mix help? *The mix* below shows every mix there is, and `04_activekd` lines up all suspects.
 #
 # ### Two heads, or just two opinions?
@@ -201,10 +203,15 @@ share = 100 * averaging / lead if lead > 0 else 0
 apart.reveal(round(min(max(share, 0), 100)), "" if 0 <= share <= 100 else f"(It is {share:.0f}%, cut to the scale.)")
 
 # %% [markdown]
-# So there are two answers to "why two heads". Part of the lead is an average, and needs no shared layer. The rest is what
-# DHO's paper is about: the label head of *dho* hears the same labels as the *ce* student, and what it knows beyond came through
-# the layer that it shares with the teacher's head. Where an interval above holds 0, these seeds do not show it. Try
-# `task = "tiles"` and `shots = 1`, the task of `00_quickstart`: is any of the rest left there?
+# So there are two answers to "why two heads". Part of the lead is an average, and needs no shared layer; but two students also
+# cost twice the model when they answer, which is the practical reason to prefer *dho*. The rest is what DHO's paper is about:
+# the label head of *dho* hears the same labels as the *ce* student, and what it knows beyond came through the layer that it
+# shares with the teacher's head. With a frozen backbone that layer is one linear map and a ReLU. The paper trains the whole
+# network, which may pass on more, or less: take the size of this gain for this layer only. Try `task = "tiles"` and
+# `shots = 1`, the task of `00_quickstart`: is any of the rest left there? `04_activekd` puts five such tables side by side.
+#
+# *In short.* Two heads lead labels alone, partly because they average two opinions. What is left beyond two students trained
+# apart came through the shared layer.
 #
 # ## Do the losses pull apart?
 #
@@ -241,7 +248,7 @@ torn.reveal(min(medians, key=medians.get))
 #
 # ### Derive it: why one head is torn
 #
-# Take T = 1, one image with a label, $y$ the unit vector of that label, $t$ the teacher's row, $s =
+# Take T = 1 (another T moves the point of rest; there the two parts cancel all the same), one image with a label, $y$ the unit vector of that label, $t$ the teacher's row, $s =
 # \mathrm{softmax}(z)$. Both losses have the same simple gradient at the logits, $\partial\mathrm{CE}/\partial z = s -
 # y$ and $\partial\mathrm{KD}/\partial z = s - t$. On **one** head they add up:
 #
@@ -254,6 +261,8 @@ torn.reveal(min(medians, key=medians.get))
 #
 # Why is the measured median not −1? The derivation has one image at its logits. In training CE sees the labelled images and
 # KD the unlabelled ones too, gradients are summed over a batch, and both come through the layer that the heads share.
+#
+# *In short.* One head comes to rest where its two sources cancel. Two heads have nothing to cancel.
 #
 # Drag label, teacher and student, or move them with the arrow keys. The arrows are the two parts, with their signs
 # turned round: where each source wants the student to go. **Predict first**: the student stands where one head comes to
@@ -323,7 +332,7 @@ if akd.course.solved("02.cosine"):  # your function, on the derivation above
 
 # %%
 heavier = akd.widgets.Predict(
-    "02.heavier", "Which head deserves the larger weight?", ["CE head", "KD head", "both the same"]
+    "02.heavier", "Which head deserves the larger weight?", ["CE head", "KD head", "these images cannot tell"]
 )
 heavier
 
@@ -340,7 +349,9 @@ explorer
 fixed = akd.widgets.MixingExplorer(ce[1::2], kd[1::2], labels[1::2])
 plain = akd.widgets.MixingExplorer(ce[::2], kd[::2], labels[::2]).accuracy
 fixed.ce_weight, fixed.kd_temperature, chosen = explorer.surface.best
+near = np.round((chosen - explorer.surface.accuracy) * len(labels[::2]))  # images short of the best, for each mix
 print(f"chosen on the first half: weight {fixed.ce_weight}, temperature {fixed.kd_temperature}")
+print(f"of {near.size} mixes {(near == 0).sum()} tie at the best, and {(near <= 1).sum()} lie within one image of it")
 print(f"first half: {plain:.1%} → {chosen:.1%}, {round((chosen - plain) * len(labels[::2]))} images more")
 mixes = ((0.5, 1), (fixed.ce_weight, fixed.kd_temperature))
 before, after = (mixed(ce[1::2], kd[1::2], ce_weight=w, kd_temperature=t).argmax(1) == labels[1::2] for w, t in mixes)
@@ -350,9 +361,13 @@ print(f"other half: {before.mean():.1%} → {after.mean():.1%}, ", end="")
 print(f"{(apart_by > 0).sum()} images gained, {(apart_by < 0).sum()} lost: {gain:+.1f} ± {margin:.1f} points")
 
 # %%
-weight = fixed.ce_weight if gain > margin else 0.5
-why = "Half and half, where the other half shows no gain beyond ±, the error of a difference on the same images."
-heavier.reveal("CE head" if weight > 0.5 else "KD head" if weight < 0.5 else "both the same", why)
+told = gain > margin and fixed.ce_weight != 0.5
+why = (
+    f"The gain on the other half is {gain:+.1f} ± {margin:.1f} points: "
+    + ("more" if told else "no more")
+    + " than luck gives."
+)
+heavier.reveal("these images cannot tell" if not told else "CE head" if fixed.ce_weight > 0.5 else "KD head", why)
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 3 — mix two heads
@@ -394,9 +409,10 @@ if akd.course.solved("02.mix"):  # your function, on the other half
     print(f"your mix: {float((yours.argmax(1).cpu().numpy() == labels[1::2]).mean()):.1%}")
 
 # %% [markdown]
-# The images that chose the mix needed labels, and if its gain is below ±, there were too few of them to tell one mix
-# from another. As many labels, given to the student instead, might have brought more;
+# The images that chose the mix needed labels. Given to the student instead, they might have brought more;
 # `RunConfig(validation_labels=50)` buys them and counts them, so that you can compare.
+#
+# *In short.* Many mixes are as good as the best. To tell them apart takes more labels than this course has.
 
 # %% [markdown]
 # ## Paper, code, and here
