@@ -110,6 +110,42 @@ def gap_text(found: Sequence[Shot], method: str, other: str) -> str:
     return f"{method:14} less {other:14} {mean:+5.1f} points (95%: {low:+.1f} to {high:+.1f}, {n} seeds){unclear}"
 
 
+def lineup(found: Sequence[Shot]) -> Table:
+    """Return mean accuracies (%), a row a task and number of labels a class, a column a method; the best is bold."""
+    settings, methods = _settings(found), [*dict.fromkeys(s.method for s in found)]
+    means = [
+        [np.mean([100 * s.accuracy for s in found if (s.task, s.shots, s.method) == (*at, m)]) for m in methods]
+        for at in settings
+    ]
+    rows = [
+        [f"{task}, {shots}", *map("{:.1f}".format, row)] for (task, shots), row in zip(settings, means, strict=True)
+    ]
+    best = frozenset((i, 1 + int(np.argmax(row))) for i, row in enumerate(means))
+    seeds = len({s.seed for s in found})
+    return Table(f"test accuracy (%), {seeds} seeds", ["task, labels a class", *methods], rows, best=best)
+
+
+def tally(found: Sequence[Shot], method: str, other: str) -> str:
+    """Return in words in how many settings a method leads another, in how many beyond luck, and by how much."""
+    gaps = [gap([s for s in found if (s.task, s.shots) == at], method, other) for at in _settings(found)]
+    ahead, sure = sum(g.mean > 0 for g in gaps), sum(g.low > 0 for g in gaps)
+    behind = sum(g.high < 0 for g in gaps)
+    each = ", ".join(f"{g.mean:+.1f}" for g in gaps)
+    beyond = f"beyond luck in {sure}" + (f", and behind beyond luck in {behind}" if behind else "")
+    return f"{method} leads {other} in {ahead} of {len(gaps)} settings, {beyond} ({each} points)"
+
+
+def _settings(found: Sequence[Shot]) -> list[tuple[str, int]]:
+    return [*dict.fromkeys((s.task, s.shots) for s in found)]
+
+
+def interval_text(values: Sequence[float] | np.ndarray) -> str:
+    """Return differences in words: their mean, its 95% interval, and "more", "less" or, where that holds 0, neither."""
+    mean, low, high, _ = mean_interval(values)
+    verdict = "more" if low > 0 else "less" if high < 0 else "cannot tell"
+    return f"{mean:+.1f} (95%: {low:+.1f} to {high:+.1f}): {verdict}"
+
+
 def conflict_table(found: Sequence[Shot]) -> Table:
     """Return the mean cosine between the two losses' gradients in each third of the training, one head against two."""
     rows = []
