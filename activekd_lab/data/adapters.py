@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from activekd_lab.data.cache import cached_rows
+from activekd_lab.data.decode import SHADES, exact_copies
 from activekd_lab.data.images import check_size
 from activekd_lab.data.prompts import clean_class_name
 from activekd_lab.data.sources import Source, as_labels, pixels, read_source
 from activekd_lab.data.task import Split, Task
+from activekd_lab.data.walk import LeftOut, some
 from activekd_lab.errors import DataError, SettingError, short
 from activekd_lab.io.arguments import checked
 from activekd_lab.io.numbers import as_tensor
@@ -47,10 +49,11 @@ def task_from(
         source: a torch or torchvision `Dataset` of (image, label); a Hugging Face `Dataset`, or a `DatasetDict` whose
             train and test (or validation) are the splits; or (N, H, W, 3), (N, 3, H, W) or (N, H, W) uint8 images.
         features: (N, D) floats in the place of images: the student learns from them, and nothing is pictured.
-        labels: (N,) integers beside arrays or features; -1 where nobody knows.
+        labels: (N,) integers beside arrays or features; -1 where nobody knows. A dataset has its own.
         class_names: C names as they enter the prompts, in the order of the labels; None takes the source's own.
         test: the test split, of the same kind; None holds out `test_share`. Where both say their classes, its labels
-            are taken by name: a test folder may lack a class.
+            are taken by name: a test folder may lack a class. Copies of one picture are kept on one side of a drawn
+            test split; of a given one they are counted in `left_out`.
         test_labels: its labels.
         test_share: share of each class's labelled rows that is held out, drawn by `seed`.
         name: of the task.
@@ -82,8 +85,13 @@ def task_from(
         train, class_names = _image_split("train", first, image_size, limit, progress), class_names or first.names
         held = None if second is None else _image_split("test", second[0], image_size, limit, progress, second[1])
     names = _class_names(class_names, train.labels)
-    train, held = (train, held) if held is not None else _held_out(train, test_share, seed)
-    return Task(name, names, tuple(templates), train, held, horizontal_flip=horizontal_flip)
+    notes = _class_notes(names, train)
+    if held is None:
+        train, held = _held_out(train, test_share, seed, names, notes)
+    elif shared := _rows_in(train, held):
+        notes.append(f"{shared} of the pool's rows are exact copies of test rows, so the test split is not unseen.")
+    left_out = LeftOut(notes=notes)
+    return Task(name, names, tuple(templates), train, held, horizontal_flip=horizontal_flip, left_out=left_out)
 
 
 def _splits(source: Any, test: Any) -> tuple[Any, Any]:
@@ -179,8 +187,36 @@ def _class_names(names: Sequence[str] | None, labels: Tensor) -> tuple[str, ...]
     return tuple(clean_class_name(str(name)) for name in names)
 
 
-def _held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
-    """Draw a share of each class's labelled rows as the test split, at least one where there are two."""
+def _class_notes(names: Sequence[str], train: Split) -> list[str]:
+    """Say which classes no row is known to be of, where labels are known at all."""
+    seen = {*train.labels.tolist()} - {-1}
+    empty = [name for c, name in enumerate(names) if c not in seen] if seen else []
+    return [f"{len(empty)} of {len(names)} classes have no labelled row: {some(empty)}."] if empty else []
+
+
+def _rows_in(train: Split, held: Split) -> int:
+    """Count the rows of the pool that the test split holds too."""
+    if _content(train).shape[1:] != _content(held).shape[1:]:
+        return 0
+    groups = _copies(torch.cat([_content(train), _content(held)]))
+    return sum(i < len(train) for group in groups if group[-1] >= len(train) for i in group)
+
+
+def _content(split: Split) -> Tensor:
+    return split.images if split.features is None else split.features
+
+
+def _copies(rows: Tensor) -> list[list[int]]:
+    """Return groups of equal rows; images of a single colour are no copies of each other."""
+    groups = exact_copies(rows)
+    return [g for g in groups if rows.dtype != torch.uint8 or int(rows[g[0]].amax()) - int(rows[g[0]].amin()) > SHADES]
+
+
+def _held_out(train: Split, share: float, seed: int, names: Sequence[str], notes: list[str]) -> tuple[Split, Split]:
+    """Draw a share of each class's labelled rows as the test split, at least one where there are two.
+
+    Copies go where the first of them goes, or stay in the pool if one has no label; `notes` gets what to say of them.
+    """
     test = torch.zeros(len(train), dtype=torch.bool)
     g = generator(seed, "task_from", "test")
     for c in train.labels.unique().tolist():
@@ -188,4 +224,14 @@ def _held_out(train: Split, share: float, seed: int) -> tuple[Split, Split]:
         if c >= 0 and len(ids) > 1:
             drawn = ids[torch.randperm(len(ids), generator=g)]
             test[drawn[: min(len(ids) - 1, max(1, round(share * len(ids))))]] = True
+    copies, odd = _copies(_content(train)), []
+    for group in copies:
+        found = {*train.labels[group].tolist()}
+        test[group] = test[group[0]] & (-1 not in found)
+        if len(found - {-1}) > 1:
+            odd.append(f"rows {some([*map(str, group)])} ({', '.join(names[c] for c in sorted(found - {-1}))})")
+    if copies:
+        notes.append(f"{sum(map(len, copies)) - len(copies)} rows are exact copies of others.")
+    if odd:
+        notes.append(f"{len(odd)} of these have two labels: {some(odd)}.")
     return train.rows("train", ~test), train.rows("test", test)

@@ -172,6 +172,10 @@ def _row(path: Path, size: int) -> Tensor:
         return torch.zeros(3, size, size, dtype=torch.uint8)
 
 
+SHADES = 16
+"""Pixel values; an image that spans fewer is of one colour, as a photograph of the night: equal ones are no copies."""
+
+
 def exact_copies(images: Tensor) -> list[list[int]]:
     """Return groups of positions whose pixels are equal, each group ascending; single images are left out."""
     groups: dict[bytes, list[int]] = {}

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from activekd_lab.data.decode import Unreadable, decode_files, exact_copies
+from activekd_lab.data.decode import SHADES, Unreadable, decode_files, exact_copies
 from activekd_lab.data.images import check_size
 from activekd_lab.data.layout import UNKNOWN, FolderListing, list_folder, list_table
 from activekd_lab.data.prompts import clean_class_name
@@ -21,8 +21,6 @@ from activekd_lab.io.arguments import checked
 from activekd_lab.io.files import replacing
 from activekd_lab.progress import Count
 from activekd_lab.rng import generator
-
-_SHADES = 16  # pixel values; less is one colour, as a photograph of the night
 
 
 @checked()
@@ -301,6 +299,6 @@ def _one_side(group: Sequence[int], listing: FolderListing, splits: list[str], r
 def _same_picture(images: Tensor, files: Sequence[Path], group: Sequence[int]) -> bool:
     """Tell whether equal pixels mean one picture: of images of a single colour, only if the files are equal too."""
     first = images[group[0]]
-    if int(first.amax()) - int(first.amin()) > _SHADES:
+    if int(first.amax()) - int(first.amin()) > SHADES:
         return True
     return len({hashlib.sha256(files[i].read_bytes()).digest() for i in group}) == 1

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from activekd_lab.data.decode import stamp_files
 from activekd_lab.data.images import fitted_pixels
-from activekd_lab.errors import DataError, short
-from activekd_lab.io.numbers import as_tensor
+from activekd_lab.errors import DataError, SettingError, short
+from activekd_lab.io.numbers import as_tensor, whole
 
 
 class Source(NamedTuple):
@@ -31,8 +31,10 @@ def read_source(data: Any, labels: Any) -> Source:
     """Return what a dataset holds, of whichever kind it is; `labels` are those beside arrays.
 
     Raises:
-        DataError: no dataset with a length and no array of images.
+        DataError: no dataset with a length and no array of images. SettingError: labels beside a dataset.
     """
+    if labels is not None and not isinstance(data, np.ndarray | Tensor):
+        raise SettingError("labels and test_labels are those of arrays, but a dataset holds its own; leave them out.")
     if hasattr(data, "column_names") and hasattr(data, "features"):
         return _hugging_face(data)
     if isinstance(data, np.ndarray | Tensor):
@@ -80,9 +82,10 @@ def _arrays(data: np.ndarray[Any, Any] | Tensor, labels: Any) -> Source:
     images: Tensor = as_tensor(data, "source", DataError)
     if images.ndim == 3:
         images = images[..., None].expand(*images.shape, 3)
-    if images.ndim != 4 or images.dtype != torch.uint8 or 3 not in (images.shape[1], images.shape[3]):
+    odd = images.ndim != 4 or images.dtype != torch.uint8 or 3 not in (images.shape[1], images.shape[3])
+    if odd or 0 in images.shape[1:]:
         raise DataError(
-            f"Images must be uint8 (N, H, W, 3), (N, 3, H, W) or (N, H, W), but got {images.dtype} "
+            f"Images must be uint8 (N, H, W, 3), (N, 3, H, W) or (N, H, W) with pixels, but got {images.dtype} "
             f"{tuple(images.shape)}."
         )
     images = images if images.shape[3] == 3 else images.permute(0, 2, 3, 1)
@@ -130,8 +133,7 @@ def _row(data: Any, index: int) -> Any:
 
 
 def _label(target: Any) -> int:
-    value = target.item() if isinstance(target, Tensor | np.generic) else target
-    if isinstance(value, bool) or not isinstance(value, int):
+    if (value := whole(target)) is None:
         raise DataError(f"Labels must be integers, one a row, but got {short(target)}.")
     return value
 
@@ -154,7 +156,12 @@ def pixels(image: Any, size: int, row: int) -> Tensor:
 
 
 def _picture(values: Any, row: int) -> Image.Image:
-    values = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if isinstance(values, Tensor):
+        values = values.float() if values.dtype == torch.bfloat16 else values
+        values = as_tensor(values, f"the image of row {row}", DataError).cpu().numpy()
+    values = np.asarray(values)
+    if 0 in values.shape:
+        raise DataError(f"The image of row {row} has no pixels: its shape is {values.shape}.")
     if values.dtype.kind == "f" and np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1:
         values = np.rint(values * 255).astype(np.uint8)  # what a transform such as ToTensor made
     if values.ndim == 3 and values.shape[0] in (1, 3) and values.shape[2] not in (1, 3):

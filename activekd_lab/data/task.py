@@ -139,9 +139,9 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of classes, images and labels, the pool's and the test split's: all that a run's ids stand for."""
-        digest = hashlib.sha256(repr(self.class_names).encode())
-        for split in (self.train, self.test):
+        """A hash of all that a run depends on: classes, prompts, whether images may be flipped, images and labels."""
+        digest = hashlib.sha256(repr((self.class_names, self.templates, self.horizontal_flip)).encode())
+        for split in filter(None, (self.train, self.test, self.val)):
             digest.update(split.fingerprint.encode() + split.labels.numpy().tobytes())
         return digest.hexdigest()[:16]
 

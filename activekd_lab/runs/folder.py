@@ -53,7 +53,7 @@ __all__ = [
 
 _ROOM = "make room, and the same run continues"
 _CONTENT = {
-    "task_fingerprint": "images, labels or class names than the task has now, so its ids stand for other images",
+    "task_fingerprint": "images, labels, class names or prompts than the task has now, so its rounds are another's",
     "teacher_fingerprint": "weights than the teacher has now, so its rounds had another teacher",
     "backbone_fingerprint": "weights than the backbone has now, so its students started from others",
 }

@@ -1,5 +1,7 @@
 """Tasks from datasets, arrays and features that others hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from PIL import Image
 from torchvision.datasets import FakeData
 
 from activekd_lab.data import task_from
-from activekd_lab.errors import DataError, SettingError
+from activekd_lab.errors import ActiveKDError, DataError, SettingError
 
 NAMES = ["cat", "dog", "owl", "bee"]
 
@@ -116,3 +118,56 @@ def test_a_row_that_cannot_be_read_is_named():
 
     with pytest.raises(DataError, match="Row 3 of the dataset cannot be read"):
         task_from(Broken())
+
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+TWO = {"class_names": ["a", "b"], "image_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "message"),
+    [
+        ([(IMAGE, 0)] * 9, {"labels": [1] * 9}, "labels and test_labels are those of arrays"),
+        ([(np.zeros((0, 0, 3), np.uint8), 0)] * 9, {}, "row 0 has no pixels"),
+        ([(torch.zeros(3, 0, 0), 0)] * 9, {}, "row 0 has no pixels"),
+        (np.zeros((4, 0, 0, 3), np.uint8), {"labels": [0, 1, 0, 1]}, "with pixels, but got"),
+        ([(IMAGE, torch.tensor([0, 1]))] * 9, {}, "Labels must be integers"),
+        ([(IMAGE, 10**30)] * 9, {}, "Labels must be integers"),
+    ],
+)
+def test_rows_that_are_none_are_refused(source, more, message):
+    with pytest.raises(ActiveKDError, match=message):
+        task_from(source, **TWO, **more)
+
+
+def test_tensors_of_any_float_and_labels_of_any_integer_are_taken():
+    rows = [(torch.rand(3, 8, 8).requires_grad_(), 0), (torch.rand(3, 8, 8).bfloat16(), np.array(1))] * 5
+    assert sorted(task_from(rows, **TWO).train.labels.unique().tolist()) == [0, 1]
+
+
+def test_copies_stay_on_one_side_and_are_told():
+    others = np.random.default_rng(1).integers(0, 255, (20, 20, 20, 3), dtype=np.uint8)
+    rows = np.concatenate([np.stack([IMAGE] * 10), others])
+    task = task_from(rows, labels=[0, 1] * 15, **TWO)
+    first = task_from(np.stack([IMAGE] * 2), labels=[0, 0], test=others, test_labels=[0] * 20, **TWO).train.images[0]
+    sides = [sum(torch.equal(x, first) for x in split.images) for split in (task.train, task.test)]
+    assert sorted(sides) == [0, 10]
+    assert "9 rows are exact copies of others. 1 of these have two labels: rows 0, 1, 2 … (a, b)" in str(task.left_out)
+    given = task_from(rows, labels=[0, 1] * 15, test=others, test_labels=[0, 1] * 10, **TWO)
+    assert "20 of the pool's rows are exact copies of test rows" in str(given.left_out)
+    assert len(given.train) == 30, "ids stay those of the rows"
+
+
+def test_classes_without_a_labelled_row_are_told():
+    rows = np.random.default_rng(1).normal(size=(10, 3))
+    task = task_from(features=rows, labels=[0] * 10, **TWO)
+    assert "1 of 2 classes have no labelled row: b" in str(task.left_out)
+    assert not task_from(features=rows, labels=[-1] * 10, **TWO, test=rows + 1, test_labels=[0, 1] * 5).left_out
+
+
+@pytest.mark.parametrize("change", [{"templates": ("a sketch of a {}.",)}, {"horizontal_flip": False}])
+def test_prompts_and_flips_are_part_of_what_a_run_is_known_by(change):
+    rows, labels = np.random.default_rng(1).normal(size=(10, 3)), [0, 1] * 5
+    one, other = (task_from(features=rows, labels=labels, **TWO, **more) for more in ({}, change))
+    assert one.fingerprint != other.fingerprint
+    assert replace(one, val=one.test).fingerprint != one.fingerprint

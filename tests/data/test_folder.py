@@ -239,7 +239,7 @@ def test_a_run_does_not_continue_on_other_images_and_old_folders_do(photos, tmp_
     folder = akd.run(config, store=tmp_path / "runs").folder
     file = next((photos / "green").glob("*.jpg"))
     picture((90, 90, 90)).save(file)
-    with pytest.raises(RunFolderError, match="was begun on other images, labels or class names"):
+    with pytest.raises(RunFolderError, match="was begun on other images, labels, class names or prompts"):
         start(config, store=tmp_path / "runs").open()
     header = json.loads((folder / "config.json").read_text())
     del header["task_fingerprint"]
