@@ -213,23 +213,25 @@ def _copies(rows: Tensor) -> list[list[int]]:
 
 
 def _held_out(train: Split, share: float, seed: int, names: Sequence[str], notes: list[str]) -> tuple[Split, Split]:
-    """Draw a share of each class's labelled rows as the test split, at least one where there are two.
+    """Draw a share of each class's labelled pictures as the test split, at least one where there are two.
 
-    Copies go where the first of them goes, or stay in the pool if one has no label; `notes` gets what to say of them.
+    Copies go where the first of them goes, and stay in the pool if one has no label; `notes` gets what to say of them.
     """
-    test = torch.zeros(len(train), dtype=torch.bool)
+    copies, odd = _copies(_content(train)), []
+    drawable, test = train.labels >= 0, torch.zeros(len(train), dtype=torch.bool)
+    for group in copies:
+        found = sorted({*train.labels[group].tolist()})
+        drawable[group if found[0] < 0 else group[1:]] = False
+        known = [names[c] for c in found if c >= 0]
+        odd += [f"rows {some([*map(str, group)])} ({', '.join(known)})"] * (len(known) > 1)
     g = generator(seed, "task_from", "test")
     for c in train.labels.unique().tolist():
-        ids = (train.labels == c).nonzero().flatten()
-        if c >= 0 and len(ids) > 1:
+        ids = ((train.labels == c) & drawable).nonzero().flatten()
+        if len(ids) > 1:
             drawn = ids[torch.randperm(len(ids), generator=g)]
             test[drawn[: min(len(ids) - 1, max(1, round(share * len(ids))))]] = True
-    copies, odd = _copies(_content(train)), []
     for group in copies:
-        found = {*train.labels[group].tolist()}
-        test[group] = test[group[0]] & (-1 not in found)
-        if len(found - {-1}) > 1:
-            odd.append(f"rows {some([*map(str, group)])} ({', '.join(names[c] for c in sorted(found - {-1}))})")
+        test[group] = test[group[0]].clone()
     if copies:
         notes.append(f"{sum(map(len, copies)) - len(copies)} rows are exact copies of others.")
     if odd:
