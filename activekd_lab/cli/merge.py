@@ -29,9 +29,13 @@ def merge(
     json_: JSON = False,
 ) -> None:
     """Put several people's labels together: agreement, and every image they disagree on; nothing is decided."""
-    from activekd_lab.io.files import write_atomic
+    from activekd_lab.errors import SettingError
+    from activekd_lab.io.files import shown, write_atomic
+    from activekd_lab.labeling.formats import answers_file
     from activekd_lab.labeling.merge import merge_answers
 
+    if out is not None and out.resolve() in map(answers_file, sources):
+        raise SettingError(f"--out {shown(out)} is one of the people's own files; choose another file.")
     merged = merge_answers(sources, images=images)
     if json_:
         found = asdict(merged) | {"conflicts": [c._asdict() for c in merged.conflicts]}

@@ -54,7 +54,7 @@ def cached_tensor(kind: str, key: object, compute: Callable[[], Tensor]) -> Tens
             reason = str(error).partition("\n")[0] or type(error).__name__
         warnings.warn(f"The cache file {shown(path)} is damaged ({shown(reason)}); computing it again.", stacklevel=2)
     tensor = compute().contiguous()
-    write_atomic(path, save({"tensor": tensor}, metadata={"crc32": _check(tensor)}), DISK, kind=DataError)
+    write_atomic(path, save({"tensor": tensor}, metadata={"crc32": _check(tensor)}), DISK, kind=DataError, own=True)
     return tensor
 
 

@@ -21,24 +21,30 @@ _PATH = ("path", "filepath", "imagepath", "imgpath", "file", "filename", "image"
 _LABEL = ("label", "labels", "class", "classname", "category", "categoryname", "target", "species", "breed", "tag", "y")
 _SPLIT = ("split", "subset", "partition", "set")
 _WEAK = ("imageid", "id", "name")  # a path only where nothing else is, or where their cells end as images do
-_UNKNOWN = re.compile(r"(?i:nan|<na>|#n/a)|NA|N/A|n/a|NULL|null|None")
+_UNKNOWN = re.compile(r"(?i:nan|<na>|#n/a)|NA|N/A|n/a|NULL|null|None|-1|\((skip|undone)\)")
 _SPLITS = {
     "train": r"(train|training|trn)",
     "val": r"(val|valid|validation|validate|dev|development|eval|evaluation)",
     "test": r"(test|testing|tst)",
 }
+REJECTED = "(reject)"
+"""The label of an image that somebody said to be in no class."""
 _MORE = r"(set|split|data|images|imgs|\d{4})?"  # train_set, val2017
 _DELIMITERS = ",;\t|"
 _LONGEST = 10_000  # characters of a first line
 
 
 class Row(NamedTuple):
-    """One line of a table: path, label (empty if unknown) and split (empty if none) as written; the line's number."""
+    """One line of a table: path, label (empty if unknown) and split (empty if none); the line's number.
+
+    They are without the spaces around them; `exact` is the path with them, which a file's name may hold.
+    """
 
     path: str
     label: str
     line: int
     split: str = ""
+    exact: str = ""
 
 
 class Labeled(NamedTuple):
@@ -51,7 +57,7 @@ class Labeled(NamedTuple):
 
 
 def no_class(label: str) -> bool:
-    """Tell whether a label is what programs and databases write for none, so nan, <NA>, NULL, None."""
+    """Tell whether a label is what programs and databases write for none, so nan, <NA>, NULL, None, -1, (skip)."""
     return bool(_UNKNOWN.fullmatch(label))
 
 
@@ -96,7 +102,19 @@ def read_table(table: Path) -> list[Row]:
         )
     for line, row in rows:
         _check_row(table, line, row, columns, path, label)
-    return [Row(row[path], row[label], line, *([] if split is None else row[split:][:1])) for line, row in rows]
+    exact = _exact(lines, delimiter, path)
+    splits = ["" if split is None else "".join(row[split : split + 1]) for _, row in rows]
+    return [
+        Row(row[path], row[label], line, said, exact.get(line - skipped, row[path]))
+        for (line, row), said in zip(rows, splits, strict=True)
+    ]
+
+
+def _exact(lines: Sequence[str], delimiter: str, path: int) -> dict[int, str]:
+    """Return the paths with the spaces around them by the number of their line, as far as quotes allow."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    found = ((reader.line_num, row) for row in reader)
+    return {line: row[path] for line, row in found if len(row) > path and '"' not in row[path]}
 
 
 def _text(table: Path) -> str:
@@ -187,9 +205,12 @@ def match_files(
     for path in there:
         stems.setdefault(path.with_suffix(""), []).append(path)
     by_file: dict[Path, Row] = {}
-    left_out = LeftOut()
+    left_out, rejected = LeftOut(), set[Path]()
     for row in rows:
-        file = _locate(root, row.path, stems)
+        exact = row.exact != row.path and inside(root, row.exact)
+        file = exact if exact and exact.is_file() else _locate(root, row.path, stems)
+        if row.label == REJECTED:
+            rejected.add(file)
         known = by_file.setdefault(file, row)
         if known is row:
             continue
@@ -206,6 +227,9 @@ def match_files(
         left_out.add("lines that name a file again", f"line {row.line}")
         if row.label and not known.label:
             by_file[file] = row
+    left_out.add("in no class, as the table says", *(file.relative_to(root) for file in sorted(rejected)))
+    there = [path for path in there if path not in rejected]
+    by_file = {file: row for file, row in by_file.items() if file not in rejected}
     _refuse_twins(table, list(by_file.values()), names)
     listed = set(by_file)
     left_out.add("files that the table does not list", *(p.relative_to(root) for p in there if p not in listed))

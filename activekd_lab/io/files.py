@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Buffer = bytes | memoryview
 _ELSEWHERE, _AGAIN = "choose another place", "mend or remove it"
+_KEPT = ("answers.csv", "session.json", "rounds.jsonl")  # of a labelling session, a run
+_BESIDE_ROUNDS = ("config.json", "labels.csv", "images.csv", "seconds.json")
 _LEFT = re.compile(r"\.akd-[0-9a-f]{12}(\..{1,12})?")
 _LARGEST = 1 << 28  # bytes of a text that is read whole
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -74,14 +76,19 @@ def disk(path: object, doing: str, then: str = _ELSEWHERE, *, kind: type[ActiveK
 
 
 @contextmanager
-def replacing(path: str | Path, then: str = _ELSEWHERE, *, kind: type[ActiveKDError] = FileError) -> Iterator[Path]:
+def replacing(
+    path: str | Path, then: str = _ELSEWHERE, *, kind: type[ActiveKDError] = FileError, own: bool = False
+) -> Iterator[Path]:
     """Yield an empty file beside `path` that takes its place once the block ends well; folders are made as needed.
 
     Raises:
-        FileError, or `kind`: one sentence, with `then` as what to do; the old file is as it was.
+        FileError, or `kind`: one sentence, with `then` as what to do; the old file is as it was. The files of sessions,
+            runs and models are refused, unless it is their `own` writing.
     """
     with disk(path, "written", then, kind=kind):
         target = Path(path)
+        if not own and target.exists() and _is_kept(target):
+            raise kind(f"{shown(path)} is a part of a session, a run or a model, kept as it is; choose another file.")
         target.parent.mkdir(parents=True, exist_ok=True)
         target = regular(target)
         temporary = _beside(target)
@@ -97,19 +104,25 @@ def replacing(path: str | Path, then: str = _ELSEWHERE, *, kind: type[ActiveKDEr
         _flush_folder(target.parent)
 
 
+def _is_kept(path: Path) -> bool:
+    of_run = path.name in _BESIDE_ROUNDS and (path.parent / "rounds.jsonl").exists()
+    return path.name in _KEPT or path.suffix == ".safetensors" or of_run
+
+
 def write_atomic(
     path: str | Path,
     content: str | Buffer | Iterable[Buffer],
     then: str = _ELSEWHERE,
     *,
     kind: type[ActiveKDError] = FileError,
+    own: bool = False,
 ) -> None:
     """Write a file whole: a text (as UTF-8, newlines as they are), bytes, or several parts of bytes in a row.
 
     Raises:
         FileError, or `kind`: one sentence, with `then` as what to do; the old file is as it was.
     """
-    with replacing(path, then, kind=kind) as temporary, temporary.open("wb") as file:
+    with replacing(path, then, kind=kind, own=own) as temporary, temporary.open("wb") as file:
         content = content.encode() if isinstance(content, str) else content
         file.writelines([content] if isinstance(content, Buffer) else content)
 

@@ -13,12 +13,13 @@ from typing import NamedTuple, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from activekd_lab.data import FolderTask
+from activekd_lab.data.table import REJECTED
 from activekd_lab.data.walk import LeftOut, some
 from activekd_lab.errors import DataError, RunFolderError, nearest_first
 from activekd_lab.io.arguments import checked
 from activekd_lab.io.files import shown, write_atomic
-from activekd_lab.labeling.files import export_rejected, name_of
-from activekd_lab.labeling.formats import REJECTED, Given, format_of, read_answers
+from activekd_lab.labeling.files import export_rejected, name_of, refuse_photo
+from activekd_lab.labeling.formats import Given, format_of, read_answers
 from activekd_lab.labeling.journal import REJECT
 from activekd_lab.labeling.session import LabelSession
 from activekd_lab.labeling.writers import WRITERS, Picture
@@ -55,10 +56,12 @@ class Names:
         Raises:
             DataError: a name that several images end in.
         """
-        text = plain_path(given.image)
+        if given.image != given.image.strip() and given.image in self._ids:
+            return self._ids[given.image]
+        text = plain_path(given.image.strip())
         parts = [part for part in PureWindowsPath(text).parts if part.strip("/\\.")]
         below = "/".join(parts[1:] if parts[:1] == [self._root] else parts)
-        exact = {self._ids[name] for name in (given.image, text, below, composed(below)) if name in self._ids}
+        exact = {self._ids[name] for name in (text, below, composed(below)) if name in self._ids}
         if len(exact) > 1:
             self._refuse(given, source, sorted(exact))
         if exact or not parts:
@@ -175,6 +178,7 @@ def export_answers(session: LabelSession, path: str | Path, format: str | None =
         SettingError, UnknownNameError: a format that cannot be told, or unknown. DataError: images without files.
         RunFolderError: a file that cannot be written.
     """
+    refuse_photo(path, session.task)
     kind, rejected = format_of(Path(path), format), [a.id for a in session.answers if a.answer == REJECT]
     if kind == "csv":
         session.export_csv(path)

@@ -19,9 +19,9 @@ from activekd_lab.config import RunConfig
 from activekd_lab.data import FolderTask, Task
 from activekd_lab.data.layout import list_folder
 from activekd_lab.data.prompts import clean_class_name
+from activekd_lab.data.table import REJECTED
 from activekd_lab.errors import DataError, PoolError, RunFolderError
 from activekd_lab.io.files import disk, replacing, shown, write_atomic
-from activekd_lab.labeling.formats import REJECTED
 from activekd_lab.labeling.journal import Identity
 
 _PIECE = 1 << 15  # bytes
@@ -82,6 +82,7 @@ def export_csv(path: str | Path, task: Task, labels: Mapping[int, int]) -> Path:
     Raises:
         RunFolderError: a file that cannot be written.
     """
+    refuse_photo(path, task)
     _write_table(path, [(name_of(task, i), task.class_names[y]) for i, y in sorted(labels.items())])
     return Path(path)
 
@@ -102,6 +103,18 @@ def export_rejected(path: str | Path, task: Task, ids: Iterable[int]) -> None:
     rows, target = [(name_of(task, i), REJECTED) for i in sorted(ids)], rejected_file(path)
     if rows or target.exists():
         _write_table(target, rows)
+
+
+def refuse_photo(path: str | Path, task: Task) -> None:
+    """Refuse to write over an image of the task.
+
+    Raises:
+        RunFolderError: the path is one.
+    """
+    photos = {file for split in (task.train, task.val, task.test) if split for file in split.files or ()}
+    with disk(path, "written", "choose another file", kind=RunFolderError):
+        if Path(path).resolve() in photos:
+            raise RunFolderError(f"{shown(path)} is an image of the task; choose another file.")
 
 
 def _write_table(path: str | Path, rows: Iterable[tuple[str, str]]) -> None:

@@ -24,8 +24,6 @@ from activekd_lab.io.files import damaged, disk, fitted, parse_json, read_bytes,
 from activekd_lab.labeling.journal import MARKS, Line, standing
 
 FORMATS = ("csv", "label-studio", "cvat", "coco")
-REJECTED = "(reject)"
-"""The label of an image that somebody said to be in no class."""
 
 
 class Given(NamedTuple):
@@ -74,8 +72,8 @@ def _read_csv(path: Path, classes: Collection[str], left_out: LeftOut) -> Iterat
             label = clean_class_name(given.label)
             if label not in classes and no_class(label):
                 left_out.add("lines whose label means none", f"line {given.line}: {label}")
-            elif label and MARKS.get(given.label) not in ("skip", "undone"):
-                yield Given(given.path, label, f"line {given.line}")
+            elif label:
+                yield Given(given.exact, label, f"line {given.line}")
         return
     rows, lines = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True), []
     try:
@@ -93,14 +91,20 @@ def _read_csv(path: Path, classes: Collection[str], left_out: LeftOut) -> Iterat
             yield Given(line.name, line.text, f"line {line.number}")
 
 
-class _Value(BaseModel):
+class _Value(BaseModel, extra="allow"):
     choices: list[str] = []
-    x: float | None = None  # of a region, which is no answer about the image
 
 
 class _Result(BaseModel):
     type: str = ""
     value: _Value = _Value()
+    from_name: str = ""
+    to_name: str = ""
+
+    @property
+    def of_image(self) -> bool:
+        """Whether it is a choice about the whole image: one about a part says where, by corners, points or a mask."""
+        return self.type == "choices" and not self.value.model_extra
 
 
 class _Annotation(BaseModel):
@@ -121,15 +125,15 @@ class _Tasks(RootModel[list[_Task]]):
 
 def _read_label_studio(found: object, path: Path, left_out: LeftOut) -> Iterator[Given]:
     then = "export as JSON from Label Studio, not as JSON-MIN"
-    for number, task in enumerate(fitted(found, _Tasks, path, then, kind=DataError).root, 1):
+    tasks = fitted(found, _Tasks, path, then, kind=DataError).root
+    _refuse_questions(tasks, path)
+    for number, task in enumerate(tasks, 1):
         where = f"task {number if task.id is None else task.id}"
         image = _image_of(task.data, where, path)
         if not task.annotations:
             left_out.add("tasks without an answer", where)
         for annotation in task.annotations:
-            choices = [
-                c for r in annotation.result if r.type == "choices" and r.value.x is None for c in r.value.choices
-            ]
+            choices = [c for r in annotation.result if r.of_image for c in r.value.choices]
             if annotation.was_cancelled or not choices:
                 left_out.add(
                     "tasks that were skipped" if annotation.was_cancelled else "answers without a choice", where
@@ -138,6 +142,16 @@ def _read_label_studio(found: object, path: Path, left_out: LeftOut) -> Iterator
             by = annotation.completed_by
             who = str(by.get("email") or by.get("id") or "") if isinstance(by, dict) else str(by or "")
             yield Given(image, _one(choices, where, path), where, who)
+
+
+def _refuse_questions(tasks: Sequence[_Task], path: Path) -> None:
+    """Refuse the answers to several questions, of which nobody says which one is about the class."""
+    results = [r for task in tasks for annotation in task.annotations for r in annotation.result if r.of_image]
+    if len(asked := sorted({f"{r.from_name} of {r.to_name}" for r in results})) > 1:
+        raise DataError(
+            f"{shown(path)} answers several questions ({', '.join(map(shown, asked))}); keep the results of the one "
+            "that gives the class."
+        )
 
 
 def _image_of(data: dict[str, Any], where: str, path: Path) -> str:
@@ -195,11 +209,12 @@ class _CocoAnnotation(BaseModel):
     category_id: int | None = None
     bbox: list[float] = []
     segmentation: Any = None
+    keypoints: Any = None
 
     def of_part(self, image: _CocoImage) -> bool:
         """Tell whether it is about a part of the image, which says nothing of the whole."""
         whole = not self.bbox or self.bbox == [0, 0, image.width, image.height]
-        return bool(self.segmentation) or not whole
+        return bool(self.segmentation or self.keypoints) or not whole
 
 
 class _Coco(BaseModel):

@@ -143,7 +143,7 @@ class Journal:
         """
         text, then = state.model_dump_json(indent=1, exclude_none=True), "every answer is kept; make room, and go on"
         with self._alone():
-            write_atomic(self._state_file, text, then, kind=RunFolderError)
+            write_atomic(self._state_file, text, then, kind=RunFolderError, own=True)
         self.state = state
 
     def _append(self, answers: Sequence[Answer], texts: Sequence[str]) -> None:
@@ -172,7 +172,7 @@ class Journal:
         return read_bytes(self.table, kind=RunFolderError) if self.table.exists() else b""
 
     def _rewrite(self, text: str) -> None:
-        write_atomic(self.table, text, _ROOM, kind=RunFolderError)
+        write_atomic(self.table, text, _ROOM, kind=RunFolderError, own=True)
         self._known = text.encode()
 
     def _read_state(self) -> State:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from activekd_lab.data.folder import folder_itself
+from activekd_lab.data.prompts import clean_class_name
+from activekd_lab.data.table import REJECTED
 from activekd_lab.data.walk import LeftOut, find_images, refuse_empty, some
 from activekd_lab.errors import DataError, SettingError
 from activekd_lab.io.arguments import checked
@@ -117,7 +119,7 @@ def _nearly_alike(names: set[str]) -> list[str]:
     """
     plain: dict[str, list[str]] = {}
     for name in sorted(names):
-        plain.setdefault(unquote(name).casefold(), []).append(name)
+        plain.setdefault(unquote(name).strip().casefold(), []).append(name)
     pairs = [f"{one} and {other}" for same in plain.values() for one, other in pairwise(same)]
     tails = {name: list(accumulate(reversed(name.split("/")), lambda end, part: f"{part}/{end}")) for name in plain}
     ends = sorted((end, name) for name, all_ends in tails.items() for end in all_ends[:-1] if end in plain)
@@ -147,7 +149,8 @@ def _found(names: tuple[Names, list[str]] | None, given: Given, path: Path, left
 
 
 def _add(mine: dict[str, str], name: str, given: Given, path: Path) -> None:
-    if mine.setdefault(name, given.label) != given.label:
+    label = given.label if given.label == REJECTED else clean_class_name(given.label)
+    if mine.setdefault(name, label) != label:
         raise DataError(
             f"{given.where} of {shown(path)} gives {shown(name)} the class {given.label!r}, but another entry of the "
             f"same person {mine[name]!r}; keep one."

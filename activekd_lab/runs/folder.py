@@ -96,7 +96,7 @@ class RunFolder:
                     "another store."
                 )
             text = json.dumps({"format": FORMAT, "config": identity, **header}, indent=2)
-            write_atomic(self.path / "config.json", text, _ROOM, kind=RunFolderError)
+            write_atomic(self.path / "config.json", text, _ROOM, kind=RunFolderError, own=True)
 
     @cached_property
     def _lock(self) -> FileLock:
@@ -162,20 +162,20 @@ class RunFolder:
         if text.count("\n") != record.round:
             raise RunFolderError(_moved_on(self.path, text.count("\n"), record.round))
         seconds = read_seconds(self.path) | {str(record.round): dict(record.seconds)}
-        write_atomic(self.path / "seconds.json", json.dumps(seconds), _ROOM, kind=RunFolderError)
-        write_atomic(path, text + record.to_json() + "\n", _ROOM, kind=RunFolderError)
+        write_atomic(self.path / "seconds.json", json.dumps(seconds), _ROOM, kind=RunFolderError, own=True)
+        write_atomic(path, text + record.to_json() + "\n", _ROOM, kind=RunFolderError, own=True)
 
     @checked()
     def write_labels(self, labels: Iterable[Label]) -> None:
         """Replace labels.csv."""
         rows = [f"{label.id},{label.label},{label.round},{label.source}" for label in labels]
         text = "\n".join(["id,label,round,source", *rows]) + "\n"
-        write_atomic(self.path / "labels.csv", text, _ROOM, kind=RunFolderError)
+        write_atomic(self.path / "labels.csv", text, _ROOM, kind=RunFolderError, own=True)
 
     @checked()
     def write_images(self, text: str) -> None:
         """Replace images.csv."""
-        write_atomic(self.path / "images.csv", text, _ROOM, kind=RunFolderError)
+        write_atomic(self.path / "images.csv", text, _ROOM, kind=RunFolderError, own=True)
 
     @checked()
     def write_predictions(
@@ -185,7 +185,7 @@ class RunFolder:
         stored, header = np.ascontiguousarray(probabilities, dtype=np.float16), io.BytesIO()
         np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(stored))
         content: list[bytes | memoryview] = [header.getvalue(), stored.reshape(-1).view(np.uint8).data]
-        write_atomic(prediction_path(self.path, round_index, split), content, _ROOM, kind=RunFolderError)
+        write_atomic(prediction_path(self.path, round_index, split), content, _ROOM, kind=RunFolderError, own=True)
 
 
 def _check_same(folder: Path, identity: Mapping[str, Any], header: Mapping[str, Any]) -> None:

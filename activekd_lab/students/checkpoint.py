@@ -91,7 +91,7 @@ class SavedStudent:
         tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
         card["weights"] = _hash(tensors)
         content = save(tensors, metadata={_STAMP: json.dumps(card, ensure_ascii=False)})
-        write_atomic(path, content, kind=ModelFilesError)
+        write_atomic(path, content, kind=ModelFilesError, own=True)
         with suppress(OSError):
             path.with_name(_OLD_CARD).unlink()  # of the student that lay there in two files
         return path

@@ -247,7 +247,7 @@ def save(model: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     half = {k: v.half() if v.is_floating_point() and "running" not in k and v.ndim > 0 else v for k, v in state.items()}
-    with replacing(folder / "open_clip_model.safetensors") as temporary:
+    with replacing(folder / "open_clip_model.safetensors", own=True) as temporary:
         save_file(half, temporary)
     config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESS}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -105,7 +105,7 @@ def test_a_disk_that_refuses_is_one_sentence_and_the_old_file_is_there(tmp_path,
     def refuse(*_, **__):
         raise OSError(code, os.strerror(code))
 
-    path = tmp_path / "answers.csv"
+    path = tmp_path / "table.csv"
     append_whole(path, "one\n")
     monkeypatch.setattr(os, call, refuse)
     for write in (lambda: append_whole(path, "two\n", "free some space", kind=RunFolderError),
@@ -114,11 +114,11 @@ def test_a_disk_that_refuses_is_one_sentence_and_the_old_file_is_there(tmp_path,
             with pytest.raises(RunFolderError, match=rf"cannot be written \({os.strerror(code)}\); free some space\.$"):
                 write()
     monkeypatch.undo()
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("answers.csv", "one\n")]
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("table.csv", "one\n")]
 
 
 def test_half_an_append_is_taken_back(tmp_path, monkeypatch):
-    path, real = tmp_path / "answers.csv", os.write
+    path, real = tmp_path / "table.csv", os.write
     append_whole(path, "one\n")
     room = [3]
 
@@ -200,3 +200,16 @@ def test_what_a_path_leads_to(tmp_path):
     assert found == ["folder", "file", "", "", "", ""]
     with pytest.raises(DataError, match=r"nnn cannot be read \(File name too long\); name another"):
         there("n" * 300, "name another", kind=DataError)
+
+
+def test_what_sessions_runs_and_models_keep_is_replaced_by_nothing_else(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("answers.csv", "student.safetensors", "run/rounds.jsonl", "run/labels.csv", "labels.csv"):
+        (tmp_path / name).write_text("old")
+    for name in ("answers.csv", "student.safetensors", "run/rounds.jsonl", "run/labels.csv"):
+        with pytest.raises(FileError, match="a part of a session, a run or a model"):
+            write_atomic(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "old"
+    write_atomic(tmp_path / "labels.csv", "new")
+    write_atomic(tmp_path / "answers.csv", "new", own=True)
+    assert (tmp_path / "labels.csv").read_text() == (tmp_path / "answers.csv").read_text() == "new"

@@ -95,7 +95,7 @@ def test_a_folder_of_other_images_is_refused_where_both_know_theirs(tmp_path):
     for made in known:
         for fingerprint in ({}, {"task_fingerprint": "a"}):
             RunFolder(made.path, {}, HEADER | fingerprint)
-    with pytest.raises(RunFolderError, match="was begun on other images, labels or class names"):
+    with pytest.raises(RunFolderError, match="was begun on other images, labels, class names or prompts"):
         RunFolder(known[0].path, {}, HEADER | {"task_fingerprint": "b"})
 
 
