@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import PurePath
@@ -266,8 +267,8 @@ class ResolvedConfig(RunConfig):
     @property
     def run_name(self) -> str:
         """The run's folder name, readable first: task, selector, method, seed, hash."""
-        selector = self.selector.replace(":", ".")  # "skactiveml:Falcun"; no colon in a folder name on Windows
-        return f"{self.task}-{selector}-{self.method}-s{self.seed}-{self.hash}"
+        task = re.sub(r"[^\w.-]+", "_", self.task).strip("._") or "task"  # no folder above, no line end, no colon
+        return f"{task}-{self.selector.replace(':', '.')}-{self.method}-s{self.seed}-{self.hash}"
 
 
 LENGTHS = ("steps", "epochs", "pool_epochs")

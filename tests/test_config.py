@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from activekd_lab.config import RunConfig
+from activekd_lab.data import task_from
 from activekd_lab.errors import SettingError, UnknownNameError
 
 pytestmark = pytest.mark.quick
@@ -159,3 +161,13 @@ def test_released_must_have_an_effect():
 def test_with_keeps_explicit_settings_and_validates_again():
     with pytest.raises(SettingError, match="steps and epochs"):
         RunConfig(steps=5).with_(epochs=3)
+
+
+def test_a_run_stays_in_its_store_whatever_its_task_is_called():
+    rows = np.random.default_rng(0).normal(size=(12, 3))
+    names = {}
+    for name in ("../../evil", "/abs/path", "a\nb", "..", "Größe"):
+        task = task_from(features=rows, labels=[0, 1] * 6, class_names=["a", "b"], name=name)
+        names[name] = RunConfig(method="ce").resolve(task=task).run_name
+    assert not any({"/", "\n"} & {*name} or name.startswith(".") for name in names.values())
+    assert names["Größe"].startswith("Größe-")

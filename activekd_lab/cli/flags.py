@@ -23,7 +23,14 @@ SaveStudent = Annotated[Path | None, typer.Option(help="folder to save the last 
 def settings(options: dict[str, Any]) -> dict[str, Any]:
     """Drop flags that were not given and turn repeated name=value flags into dictionaries."""
     given = {name: value for name, value in options.items() if value is not None and value != []}
-    return {name: _setting(name, value) for name, value in given.items()}
+    found = {name: _setting(name, value) for name, value in given.items()}
+    if "task_options" in found:
+        from activekd_lab.data.task import text_options  # torch, which whoever runs a task imports anyway
+
+        texts = dict(text.partition("=")[::2] for text in given["task_options"])
+        of_text = text_options(given.get("task", RunConfig.model_fields["task"].default))
+        found["task_options"] |= {name: text for name, text in texts.items() if name in of_text}  # 1.10 is not 1.1
+    return found
 
 
 def _setting(name: str, value: Any) -> Any:

@@ -127,11 +127,11 @@ def _same_classes(first: Source, test: Source) -> tuple[Source, list[int] | None
 
 def _refuse_order(given: Sequence[str] | None, own: Sequence[str] | None) -> None:
     """Refuse class names that the source knows as those of other labels; words that it doesn't know are new names."""
-    known = [clean_class_name(str(name)) for name in own or ()]
-    for i, name in enumerate(map(clean_class_name, map(str, given or ()))):
-        if name in known and known.index(name) != i:
+    known = [clean_class_name(str(name)).casefold() for name in own or ()]
+    for i, name in enumerate(map(str, given or ())):
+        if (plain := clean_class_name(name).casefold()) in known and known.index(plain) != i:
             raise DataError(
-                f"class_names gives the label {i} the name {name!r}, which is the source's label {known.index(name)}; "
+                f"class_names gives the label {i} the name {name!r}, which is the source's label {known.index(plain)}; "
                 "leave class_names out, or give them in the order of the labels."
             )
 

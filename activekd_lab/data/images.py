@@ -133,7 +133,7 @@ def upright(image: Image.Image) -> Image.Image:
 def _upright(image: Image.Image, cut: Callable[[Image.Image, int], Image.Image]) -> Image.Image:
     image.load()  # before the orientation is asked for: Pillow turns a TIFF as it loads, and takes the tag away
     orientation = _orientation(image)
-    rgb = _rgb(cut(_unsigned(image), orientation), image.format, _is_negative(image))
+    rgb = _rgb(cut(_unsigned(image), orientation), image.format, _is_negative(image), _tag(image, 258))
     return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
@@ -236,29 +236,30 @@ def _centre(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _tag(image: Image.Image, tag: int) -> object:
-    found = (
-        image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode[0] in "IF" else None
-    )
+    grey = isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode[0] in "IFL"
+    found = image.tag_v2.get(tag) if grey else None  # type: ignore[attr-defined]
     return found[0] if isinstance(found, tuple) else found
 
 
 def _is_negative(image: Image.Image) -> bool:
     """Return whether white is zero in a grey TIFF of more than 8 bits: of 8 bits, Pillow has seen to it."""
-    return _tag(image, 262) == 0
+    return image.mode != "L" and _tag(image, 262) == 0
 
 
 def _unsigned(image: Image.Image) -> Image.Image:
-    """Return a TIFF of unsigned 32-bit greys as floats, where Pillow's signed integers do not hold them."""
+    """Return a TIFF of unsigned 32-bit or signed 8-bit greys as numbers that hold them, where Pillow's do not."""
+    if image.mode == "L" and _tag(image, 339) == 2:
+        return Image.fromarray(np.asarray(image) ^ 128)  # -128 is black, 127 white
     if image.mode != "I" or _tag(image, 258) != 32 or _tag(image, 339) == 2:
         return image
     grey = np.asarray(image)
     return image if grey.min() >= 0 else Image.fromarray(grey.view(np.uint32).astype(np.float32))
 
 
-def _rgb(image: Image.Image, format: str | None, negative: bool = False) -> Image.Image:
+def _rgb(image: Image.Image, format: str | None, negative: bool = False, bits: object = 16) -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
-    low, high = _grey_range(image, format)[:: -1 if negative else 1]
+    low, high = _grey_range(image, format, bits)[:: -1 if negative else 1]
     out = Image.new("RGB", image.size)
     for top, strip in _strips(image):
         out.paste(_rgb_strip(strip, low, high), (0, top))
@@ -271,13 +272,13 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
         yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-def _grey_range(image: Image.Image, format: str | None) -> tuple[float, float]:
+def _grey_range(image: Image.Image, format: str | None, bits: object) -> tuple[float, float]:
     """Return what is black and what is white in a grey image of more than 8 bits.
 
     Files of 32-bit integers and floats do not say it: they have the range of 8 bits, or [0, 1], or their own if larger.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and format in ("PNG", "PPM")):
-        return 0.0, 65535.0
+        return 0.0, 2.0 ** (bits if isinstance(bits, int) and 8 < bits < 16 else 16) - 1  # 12 of a microscope's TIFF
     low, high = 0.0, 1.0 if image.mode == "F" else 255.0
     if image.mode in ("I", "F"):
         for _, strip in _strips(image):

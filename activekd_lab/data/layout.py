@@ -10,7 +10,7 @@ from typing import NamedTuple
 from activekd_lab.data import unclear
 from activekd_lab.data.prompts import clean_class_name
 from activekd_lab.data.table import match_files, read_table, split_of
-from activekd_lab.data.walk import Found, LeftOut, find_images, refuse_empty, show
+from activekd_lab.data.walk import Found, LeftOut, find_images, refuse_empty, show, some
 from activekd_lab.errors import DataError
 
 UNKNOWN = -1  # label of an image that nobody has labelled
@@ -75,6 +75,7 @@ def list_folder(root: Path, class_names: Sequence[str] | None = None) -> FolderL
         raise DataError(f"{show(root)} holds no image to learn from. {found.left_out}")
     _tell_unlabelled(listing, root)
     _tell_untaught(listing)
+    _tell_deeper(base, [file for file in files if file.folder], found)
     return listing
 
 
@@ -93,7 +94,9 @@ def list_table(root: Path, table: Path, class_names: Sequence[str] | None = None
     if unknown:
         raise DataError(f"{table} has labels that are no class: {', '.join(unknown[:5])}; class_names are {names}.")
     labels = [names.index(label) if label else UNKNOWN for label in given]
-    return FolderListing(files, labels, names, splits, left_out)
+    listing = FolderListing(files, labels, names, splits, left_out)
+    _tell_untaught(listing)
+    return listing
 
 
 def _unwrapped(root: Path, found: Found, class_names: Sequence[str] | None) -> Path:
@@ -208,6 +211,19 @@ def _tell_empty(base: Path, splits: dict[str, str], wrapped: Collection[str], fo
             found.left_out.add("folders without an image", path.relative_to(base))
 
 
+def _tell_deeper(base: Path, files: Sequence[_File], found: Found) -> None:
+    """Say which class folders put the images of several folders in them together."""
+    inner: dict[str, set[str]] = {}
+    for file in files:
+        parts = _below(base, file.path)
+        inside = parts[parts.index(file.folder) + 1 : -1]
+        inner.setdefault(file.folder, set()).add(inside[0] if inside else "")
+    several = {folder: sorted(names - {""}) for folder, names in inner.items() if len(names) > 1}
+    if several:
+        listed = [f"{folder} ({some([*map(show, names)])})" for folder, names in several.items()]
+        found.left_out.notes.append(f"Folders inside class folders count for the class above them: {some(listed)}.")
+
+
 def _names(base: Path, folders: list[str], class_names: Sequence[str] | None, found: Found) -> tuple[str, ...]:
     """Return the class names; checks them against the folders.
 
@@ -259,8 +275,13 @@ def _tell_unlabelled(listing: FolderListing, root: Path) -> None:
 
 
 def _tell_untaught(listing: FolderListing) -> None:
-    """Say which classes are tested, but have no image to learn from."""
+    """Say which classes are tested, but have no image to learn from, and which the other way round."""
     rows = list(zip(listing.labels, listing.splits, strict=True))
     taught = {y for y, split in rows if split in ("", "train")}
     if taught - {UNKNOWN} and (bare := sorted({y for y, _ in rows} - taught)):
         listing.left_out.notes.append(f"No image to learn from: {', '.join(listing.names[y] for y in bare)}.")
+    tested = {y for y, split in rows if split == "test"}
+    if tested and (bare := sorted(taught - tested - {UNKNOWN})):
+        listing.left_out.notes.append(
+            f"No image to measure on, so an accuracy of 0 in every round: {', '.join(listing.names[y] for y in bare)}."
+        )

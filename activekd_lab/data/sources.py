@@ -36,6 +36,8 @@ def read_source(data: Any, labels: Any) -> Source:
     if labels is not None and not isinstance(data, np.ndarray | Tensor):
         raise SettingError("labels and test_labels are those of arrays, but a dataset holds its own; leave them out.")
     if hasattr(data, "column_names") and hasattr(data, "features"):
+        if not hasattr(data, "__len__"):
+            raise DataError("source is a stream of rows without a length; take what is wanted of it as a Dataset.")
         return _hugging_face(data)
     if isinstance(data, np.ndarray | Tensor):
         return _arrays(data, labels)
@@ -55,6 +57,8 @@ def _hugging_face(data: Any) -> Source:
         raise DataError(
             f"The dataset needs one Image and one ClassLabel column, but has {kinds}; select or cast its columns."
         )
+    if not {images[0], classes[0]} <= {*(data.format["columns"] or ())}:
+        raise DataError(f"The dataset's format hides the column {images[0]} or {classes[0]}; give it without a format.")
     labels = [-1 if label is None else int(label) for label in data[classes[0]]]
     key = getattr(data, "_fingerprint", None)
     return Source(
@@ -75,7 +79,18 @@ def _stamps(data: Any, column: str) -> str:
 def _torch_dataset(data: Any) -> Source:
     """Read a map-style dataset; labels are those of its rows: `targets` know nothing of a target_transform."""
     labels = [-1] * len(data)
-    return Source(_Pairs(data, labels), labels, getattr(data, "classes", None), None)
+    return Source(_Pairs(data, labels), labels, _classes(data), None)
+
+
+def _classes(data: Any) -> Sequence[str] | None:
+    """Return the class names of a torch dataset, of the one that a Subset is of, of the first of a ConcatDataset."""
+    while not hasattr(data, "classes"):
+        parts = getattr(data, "datasets", None)
+        data = parts[0] if isinstance(parts, list | tuple) and parts else getattr(data, "dataset", None)
+        if data is None:
+            return None
+    names: Sequence[str] = data.classes
+    return names
 
 
 def _arrays(data: np.ndarray[Any, Any] | Tensor, labels: Any) -> Source:

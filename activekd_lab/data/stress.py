@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from copy import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -41,9 +42,10 @@ def stress(task: Task, *, imbalance: float = 0.0, label_noise: float = 0.0, stre
         train = replace(train, labels=_wrong_labels(train.labels, task.num_classes, label_noise, g))
     if train is task.train:
         return task
-    return Task(
-        **{f.name: getattr(task, f.name) for f in fields(Task)} | {"train": train}
-    )  # a subclass has other arguments
+    harder = copy(task)  # a subclass has other arguments, and its root stays
+    harder.__dict__.pop("fingerprint", None)
+    object.__setattr__(harder, "train", train)
+    return harder
 
 
 def _long_tail(labels: Tensor, num_classes: int, exponent: float, g: torch.Generator) -> Tensor:

@@ -201,6 +201,12 @@ def check_task(name: str, options: Mapping[str, object]) -> TaskBuilder:
     return _TASKS[name]
 
 
+def text_options(name: str) -> set[str]:
+    """Return which options of a task are texts, such as paths: whoever reads them takes them as they are written."""
+    parameters = inspect.signature(_TASKS[name]).parameters.values() if name in _TASKS else ()
+    return {p.name for p in parameters if getattr(p.annotation, "__name__", p.annotation) == "str"}
+
+
 def _options(name: str, options: Mapping[str, object]) -> dict[str, object]:
     """Return the options of the task `name`, checked against its builder; a number for a text option as its text."""
     if name not in _TASKS:
@@ -221,12 +227,15 @@ def _options(name: str, options: Mapping[str, object]) -> dict[str, object]:
 def _fitting(task: str, option: str, value: object, kind: str) -> object:
     """Return the value as the annotated kind; other annotations than these are the builder's own to check."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "str" and (number or isinstance(value, Path)):  # the folder 2024, which JSON reads as a number
+    whole = number and isinstance(value, int)
+    if kind == "str" and (whole or isinstance(value, Path)):  # the folder 2024, which a grid reads as a number
         return str(value)
-    fits = {"int": number and isinstance(value, int), "float": number, "str": isinstance(value, str)}
+    fits = {"int": whole, "float": number, "str": isinstance(value, str)}
     fits["bool"] = isinstance(value, bool)
     if not fits.get(kind, True):
-        raise SettingError(f"The option {option} of the task {task!r} must be {kind}, but got {value!r}.")
+        raise SettingError(
+            f"The option {option} of the task {task!r} must be {kind.replace('str', 'a text')}, but got {value!r}."
+        )
     return value
 
 

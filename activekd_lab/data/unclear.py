@@ -14,6 +14,11 @@ from activekd_lab.data.walk import show
 from activekd_lab.errors import DataError
 
 NO_CLASS = frozenset(["images", "image", "imgs", "img", "jpegimages"])  # folders that say nothing of their images
+_LAYERS = frozenset([  # what lies beside the images of other tasks: masks of segmentation, depth, a format of its own
+    "masks", "mask", "labels", "annotations", "segmentation", "segmentations", "segmentationclass",
+    "segmentationobject", "gt", "groundtruth", "depth", "png", "pngs", "jpg", "jpgs", "jpeg", "jpegs",
+    "thumbs", "thumbnails",
+])  # fmt: skip
 UNSORTED = frozenset(["unlabeled", "unlabelled", "unsorted", "unannotated"])  # whose images have no class yet
 _YEAR = r"(19|20)\d\d"
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
@@ -85,6 +90,11 @@ def refuse_levels(base: Path, inner: Mapping[str, set[str]]) -> None:
     Likewise one that holds classes which lie beside it too, and images/cat beside labels/cat. `inner` is as for
     `refuse_nearly_splits`.
     """
+    if len(inner) > 1 and all(top.casefold() in NO_CLASS | _LAYERS for top in inner):
+        raise DataError(
+            f"{show(base)} holds {_listed({*inner})}, kinds of files and no classes: give the one with the "
+            "photographs, sorted into a folder a class, or class_names."
+        )
     for top, names in inner.items():
         others = {*inner} - {top}
         if again := names & others:

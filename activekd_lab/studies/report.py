@@ -10,7 +10,7 @@ from activekd_lab.io.arguments import checked
 from activekd_lab.io.files import write_atomic
 from activekd_lab.plots.report import load_images, write_report
 from activekd_lab.runs.records import RunResult
-from activekd_lab.runs.stored import load_run
+from activekd_lab.runs.stored import load_runs
 from activekd_lab.studies.grid import Job, Study
 from activekd_lab.studies.logs import last_errors
 from activekd_lab.studies.sweep import is_done, run_folders
@@ -22,13 +22,15 @@ def write_sweep_report(study: Study, out: str | Path) -> Path:
 
     Raises:
         SettingError: no job has a result yet.
-        RunFolderError: a run that cannot be read, or pages that cannot be written.
+        RunFolderError: no run that can be read (of several, those that cannot are named), or pages not written.
     """
     out = Path(out).expanduser().resolve()
-    results = {folder.parts[-3]: load_run(folder) for folder in run_folders(study, out)}
+    folders = run_folders(study, out)
+    loaded, left_out = load_runs(folders) if folders else ([], [])
+    results = {run.folder.parts[-3]: run for run in loaded if run.folder}
     pools = load_images(list(results.values()))
     done = f"{len(results)} of {len(study.jobs)} jobs have a result"
-    note = f"{study.about} {done}; jobs.html beside this page links every executed notebook."
+    note = " ".join([study.about, f"{done}; jobs.html beside this page links every executed notebook.", *left_out])
     write_atomic(out / "jobs.html", _jobs_page(study, out, results, done))
     page = out / "report.html"
     return write_report(list(results.values()), page, pools=pools, title=study.title, note=note)

@@ -63,7 +63,7 @@ class Labeler(Explorer):
         """The key of each class, empty where it has none."""
         names = self.class_names
         if any(name.isdecimal() for name in names):
-            return [name if len(name) == 1 else "" for name in names]
+            return [name if len(name) == 1 and name not in "sux?" else "" for name in names]  # those act otherwise
         return [*_KEYS[: len(names)], *[""] * (len(names) - len(_KEYS))]
 
     def press(self, key: str, id: int | None = None) -> None:

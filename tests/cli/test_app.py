@@ -240,3 +240,11 @@ def test_a_signal_ends_with_its_code_out_of_whatever_runs(name, code, said, tmp_
     command = [sys.executable, "-m", "script", "y"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (code, f"stopped by {said}; what was finished is kept\n")
+
+
+def test_a_text_option_is_taken_as_it_is_written():
+    from activekd_lab.cli.flags import settings
+
+    found = settings({"task": "folder", "task_options": ["path=1.10", "image_size=64", "template=1e5 of {}"]})
+    assert found["task_options"] == {"path": "1.10", "image_size": 64, "template": "1e5 of {}"}
+    assert settings({"task": "shapes", "task_options": ["long_tail=0.10"]})["task_options"] == {"long_tail": 0.1}

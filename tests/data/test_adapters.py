@@ -171,3 +171,13 @@ def test_prompts_and_flips_are_part_of_what_a_run_is_known_by(change):
     one, other = (task_from(features=rows, labels=labels, **TWO, **more) for more in ({}, change))
     assert one.fingerprint != other.fingerprint
     assert replace(one, val=one.test).fingerprint != one.fingerprint
+
+
+def test_classes_in_another_order_are_seen_through_capitals_subsets_and_parts():
+    whole = FakeData(20, (3, 8, 8), 2)
+    whole.classes = ["cat", "dog"]
+    parts = torch.utils.data.Subset(whole, range(10)), torch.utils.data.ConcatDataset([whole, whole])
+    for source in (whole, *parts, torch.utils.data.Subset(parts[0], range(8))):
+        with pytest.raises(DataError, match=r"the name 'Dog', which is the source's label 1"):
+            task_from(source, class_names=["Dog", "Cat"], image_size=8)
+        assert task_from(source, image_size=8).class_names == ("cat", "dog")

@@ -189,3 +189,23 @@ def test_a_cut_file_that_one_process_reads_is_refused_by_the_next(tmp_path, monk
         assert len(FolderTask(tmp_path, ["x", "y"], image_size=16).train) == 1
     with pytest.raises(DataError, match="truncated"):
         FolderTask(tmp_path, ["x", "y"], image_size=16)
+
+
+def test_a_tiff_of_twelve_bits_has_its_own_white(tmp_path):
+    a, b = np.tile(4095 * RAMP, (64, 1)).astype(int).reshape(-1, 2).T
+    rows = np.stack([a >> 4, (a & 15) << 4 | b >> 8, b & 255], 1).astype(np.uint8).tobytes()
+    size, tags = len(RAMP), {}
+    tags |= {256: size, 257: 64, 258: 12, 259: 1, 262: 1, 273: 8 + 2 + 9 * 12 + 4, 277: 1, 278: 64, 279: len(rows)}
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "a.tif").write_bytes(head + entries + bytes(4) + rows)
+    Image.fromarray((255 * np.tile(RAMP, (64, 1))).astype(np.uint8)).save(tmp_path / "b.png")
+    apart = read_image(tmp_path / "a.tif", 8).int() - read_image(tmp_path / "b.png", 8).int()
+    assert apart.abs().max() <= 1
+
+
+def test_signed_bytes_of_a_tiff_are_no_large_ones(tmp_path):
+    grey = (255 * np.tile(RAMP, (64, 1))).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "b.png")
+    Image.fromarray(grey ^ 128).save(tmp_path / "a.tif", tiffinfo={339: 2})
+    assert torch.equal(read_image(tmp_path / "a.tif", 8), read_image(tmp_path / "b.png", 8))

@@ -181,3 +181,18 @@ def test_a_picture_stays_on_one_side(tmp_path):
     task = FolderTask(root, image_size=8)
     assert (len(task.train), len(task.test)) == (5, 3)
     assert task.left_out.counts == {"in train, though a copy is in val or test": 1}
+
+
+def test_kinds_of_files_are_no_classes_and_what_is_put_together_is_said(tmp_path):
+    for i, tops in enumerate((("images", "masks"), ("JPEGImages", "SegmentationClass"), ("jpg", "png"))):
+        with pytest.raises(DataError, match="kinds of files and no classes"):
+            list_folder(make(tmp_path / str(i), dict.fromkeys(tops, 2)))
+    nested = dict.fromkeys(("pets/cat", "pets/dog", "wild/lion", "wild/wolf"), 2)
+    listing = list_folder(make(tmp_path / "nested", nested))
+    assert listing.names == ("pets", "wild")
+    assert "count for the class above them: pets (cat, dog), wild (lion, wolf)" in str(listing.left_out)
+
+
+def test_a_class_that_nothing_is_measured_on_is_told(tmp_path):
+    listing = list_folder(make(tmp_path, {"train/cat": 1, "train/dog": 1, "test/cat": 1}))
+    assert "No image to measure on, so an accuracy of 0 in every round: dog" in str(listing.left_out)

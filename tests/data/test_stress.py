@@ -6,6 +6,7 @@ from PIL import Image
 from activekd_lab.data import FolderTask, load_task
 from activekd_lab.data.stress import stress
 from activekd_lab.errors import SettingError, UnknownNameError
+from activekd_lab.runs.images import image_rows
 
 PLAIN = {"num_classes": 6, "pool_size": 600, "long_tail": 0.0, "test_per_class": 5, "val_per_class": 2}
 
@@ -58,3 +59,16 @@ def test_images_that_stay_keep_their_files(tmp_path):
     task = stress(FolderTask(tmp_path, image_size=8, test_share=0), imbalance=2)
     assert len(task.train) < 12
     assert [path.parent.name for path in task.train.files] == [task.class_names[y] for y in task.train.labels.tolist()]
+
+
+def test_a_folder_stays_a_folder_and_is_known_by_its_new_pool(tmp_path):
+    for i in range(12):
+        (tmp_path / "abc"[i % 3]).mkdir(exist_ok=True)
+        pixels = torch.randint(0, 255, (8, 8, 3), generator=torch.Generator().manual_seed(i), dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(tmp_path / "abc"[i % 3] / f"{i}.png")
+    task = FolderTask(tmp_path, image_size=8)
+    before = task.fingerprint
+    noisy = stress(task, label_noise=0.5)
+    assert noisy.fingerprint != before == task.fingerprint
+    assert noisy.root == task.root
+    assert not any(str(tmp_path) in row[2] for row in image_rows(noisy))

@@ -23,7 +23,7 @@ def test_unknown_task_and_option_name_the_nearest():
     ("task", "options", "message"),
     [
         ("folder", {}, "The task 'folder' needs the option path"),
-        ("folder", {"path": True}, "option path of the task 'folder' must be str, but got True"),
+        ("folder", {"path": True}, "option path of the task 'folder' must be a text, but got True"),
         ("shapes", {"num_classes": "many"}, "option num_classes of the task 'shapes' must be int, but got 'many'"),
         ("shapes", {"pool_size": 500.5}, "option pool_size of the task 'shapes' must be int, but got 500.5"),
         ("shapes", {"long_tail": "x"}, "option long_tail of the task 'shapes' must be float, but got 'x'"),

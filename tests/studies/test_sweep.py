@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,16 @@ def test_the_report_links_every_executed_notebook(done):
     jobs = (out / "jobs.html").read_text()
     for job in found.jobs:
         assert f'href="jobs/{job.name}/06_reproduce.ipynb"' in jobs
+
+
+def test_a_damaged_run_is_named_in_the_report_and_costs_no_other(done, tmp_path):
+    found, out, *_ = done
+    copy = shutil.copytree(out, tmp_path / "copy")
+    rounds = sweep.run_folders(found, copy)[0] / "rounds.jsonl"
+    rounds.write_text("{" + rounds.read_text())
+    page = write_sweep_report(found, copy).read_text()
+    assert "2 of 3 jobs have a result" in page
+    assert "line 1" in page
 
 
 def test_a_failing_job_and_one_of_a_missing_data_set_do_not_stop_the_rest(tmp_path, monkeypatch):
