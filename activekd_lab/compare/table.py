@@ -72,9 +72,11 @@ class Table:
         from rich.console import Console  # noqa: PLC0415  (not everybody prints)
 
         file = io.StringIO()
-        Console(file=file, width=width, highlight=False, markup=False, emoji=False, color_system=None).print(
-            self.rich()
-        )
+        console = Console(
+            file=file, width=width, highlight=False, markup=False, emoji=False, color_system=None,
+            force_jupyter=False,  # in a notebook rich would display the table and leave the file empty
+        )  # fmt: skip
+        console.print(self.rich())
         lines = [line.rstrip() for line in file.getvalue().splitlines()]
         return (
             "\n".join([*([self.title, ""] if self.title else []), *lines, *(["", *self.notes] if self.notes else [])])

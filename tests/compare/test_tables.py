@@ -138,6 +138,11 @@ def test_markdown_and_latex_escape_what_would_break_them():
     assert table.latex().count(r"\begin{table}") == table.latex().count(r"\end{table}") == 1
 
 
+def test_text_is_text_in_a_notebook_too(monkeypatch):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert Table("title", ["name"], [["a"]]).text() == "title\n\nname\na\n"
+
+
 def test_a_table_is_text_csv_and_json_of_the_same_cells():
     table = Table("title", ["name", "value"], [["[x]", "a,b"], ["short"]], notes=("note",))
     assert table.text() == "title\n\nname   value\n[x]    a,b\nshort\n\nnote\n"
