@@ -62,11 +62,19 @@ print(f"profile {parameters.profile}: {selector}, {labels} labels in batches of 
 # and lets us measure at the end.
 #
 # **Your own photos** need images to measure with, too, and they must be put aside *before* a selector asks for anything:
-# what it asks for is no fair sample. Move about 30 files, drawn at random, into a second folder, and name it in `held_out`:
+# what it asks for is no fair sample. This moves 30 files, drawn at random, into a second folder, which you name in
+# `held_out` (a folder a class stays one there):
 #
 # ```python
-# for file in random.sample(sorted(Path(photos).iterdir()), 30):
-#     file.rename(Path(held_out) / file.name)
+# import random
+# from pathlib import Path
+#
+# photos, held_out = Path("photos"), Path("held-out")  # your folders
+# files = sorted(file for file in photos.rglob("*") if file.is_file())
+# for file in random.Random(0).sample(files, 30):
+#     target = held_out / file.relative_to(photos)
+#     target.parent.mkdir(parents=True, exist_ok=True)
+#     file.rename(target)
 # ```
 
 # %%
@@ -116,7 +124,8 @@ prediction_gallery(pool.images, truth, session.prepared.teacher_probabilities, n
 # undoes, `s` puts off, `x` is in no class, `?` asks the model. In a terminal, `activekd-lab label FOLDER --classes a,b,c`
 # does.
 #
-# **Predict first**: will it ask for easy images first, or for odd ones? Will two of a batch look alike?
+# There is no label yet, so no centre to be far from: PCoreSet begins with the image whose prediction is nearest to the mean
+# of all. **Predict first**: will it then ask for easy images, or for odd ones? Will two of a batch look alike?
 
 # %%
 akd.widgets.Labeler(session)
@@ -136,23 +145,29 @@ if photos and held_out:
 akd.widgets.Labeler(exam) if exam else None
 
 # %% [markdown]
-# **The rendered ones**: from here on the truth answers. One slip of the finger, taken back, and the same slip again, which
-# nobody notices:
+# **The rendered ones**: from here on the truth answers, and what you labelled above stays. One slip of the finger, taken back,
+# and the same slip again, which nobody notices (if no label of yours is wrong already):
 
 # %%
-if not photos and not session.labels:
+wrong = [] if photos else [i for i, c in session.labels.items() if int(truth[i]) != c]
+if not photos and not wrong and session.current is not None:
     asked = session.current
-    session.answer(0 if int(truth[asked]) != 0 else 1)
+    slip = 0 if int(truth[asked]) != 0 else 1
+    session.answer(slip)
     print("labels, one of them wrong:", len(session.labels))
     session.undo()
     print("taken back:", len(session.labels), "and asked again:", session.current == asked)
-    session.answer(0 if int(truth[asked]) != 0 else 1)
+    session.answer(slip)
+    wrong = [asked]
+print(
+    f"labelled wrongly: {', '.join(f'image {i}' for i in wrong)}" if wrong else "only you know which labels are wrong"
+)
 
 # %% [markdown]
 # Now a few batches. After each one the student is trained again, on the labels and on the teacher, and *it* decides
-# what to ask next. If you run all cells a second time, the labels of the first time are there, nothing is left to ask,
-# and the curve stays empty: delete the session's folder to start again, or raise `labels` to go on.
-#
+# what to ask next. (The counts are odd because the slip is a label, too, before the first batch.) If you run all cells a
+# second time, the labels of the first time are there, nothing is left to ask, and the curve is one point: delete the session's
+# folder to start again, or raise `labels` to go on.
 
 # %%
 final = akd.widgets.Predict(
@@ -161,14 +176,12 @@ final = akd.widgets.Predict(
 final
 
 # %%
-curve = []
-if photos:
-    print(session.train())
-else:
-    for trained in simulate(session, truth, labels):
+curve, all_there = [], photos or len(session.labels) >= labels
+for trained in [session.train()] if all_there else simulate(session, truth, labels):
+    print(f"{trained.labels:3d} labels, loss {trained.loss:.2f} {trained.remark}")
+    if not photos:
         predicted = session.saved_student().predict(demo.test.images).argmax(1)
         curve.append((trained.labels, float((predicted == demo.test.labels).float().mean())))
-        print(f"{trained.labels:3d} labels, loss {trained.loss:.2f}")
 
 # %% [markdown]
 # And what did it ask for first, when it had nothing but the teacher's answers? How sure the teacher is of an image, and how
@@ -267,29 +280,33 @@ def suspects(probabilities, labels, count):
 akd.course.check("05.suspects", suspects)
 
 # %% [markdown]
-# Your function on this session, for the whole answer and for each head alone. On the rendered images one label is wrong, the
-# slip above: who has it among the five, and by how much?
+# Your function on this session, for the whole answer and for each head alone: the first five, and on the rendered images
+# where the wrong label stands.
 
 # %%
 if akd.course.solved("05.suspects") and session.labels:
     ids, given_labels = map(list, zip(*session.labels.items(), strict=True))
-    whole = session.saved_student()
+    whole, of = session.saved_student(), torch.arange(len(ids))
     heads = {"answer": whole.ce_weight, "label head": 1.0, "teacher's head": 0.0}
     for name, ce_weight in heads.items():
         p = dataclasses.replace(whole, ce_weight=ce_weight).predict(pool.images[ids])
-        print(f"{name}:")
-        for k in suspects(p, torch.tensor(given_labels), 5).tolist():
-            shown = "" if photos else f", in truth {names[truth[ids[k]]]}"
-            print(
-                f"  image {ids[k]}: labelled {names[given_labels[k]]}, probability {p[k, given_labels[k]]:.3f}{shown}"
-            )
+        given_p = p[of, torch.tensor(given_labels)]
+        order = [int(k) for k in suspects(p, torch.tensor(given_labels), len(ids))]
+        print(f"{name}:", *(f"image {ids[k]} {given_p[k]:.3f}" for k in order[:5]), sep="  ")
+        right = given_p[[k for k in of if ids[k] not in wrong]].min()
+        for i in wrong:
+            k = ids.index(i)
+            print(f"  image {i}, labelled {names[given_labels[k]]}, in truth {names[truth[i]]}: suspect", end=" ")
+            print(f"{order.index(k) + 1} of {len(ids)}; its label has {given_p[k]:.3f}, no right one below {right:.3f}")
 
 # %% [markdown]
-# With the settings as they came, all three name the slip first: the whole answer by a hair, the label head though it gives the
-# wrong label 0.98, the teacher's head among right labels that surprise it as much. Read the probabilities before you trust an
-# order. If the label head gives even the wrong label nearly 1, it knows it by heart: a student is a poor judge of its own
-# lessons. The teacher's head is not, but it finds *its* errors beside yours, since it is surprised wherever the teacher is
-# wrong. A judge of both kinds is a student trained without the label in question, which costs a training a label.
+# Read the probabilities before you trust an order: a lead of a hair is none. The label head gives even the wrong label a high
+# one, since it knows its lessons by heart, and a student is a poor judge of those. The teacher's head never heard the labels,
+# but it finds *its own* errors beside yours: it is surprised wherever the teacher is wrong. A judge without either fault is a
+# student trained without the label in question, which costs a training a label.
+#
+# **In short.** The student can help to find a wrong label, but it has learned that label, so it doubts it only a little. Look at
+# the first few suspects yourself.
 #
 # The loss says little: it is a sum with the teacher's part, and hardly moves while accuracy rises. What counts are images
 # that trained nothing. On the rendered ones, and on your `held_out`:
@@ -304,17 +321,16 @@ if exam and exam.labels:
 if not photos:
     teacher = session.prepared.teacher.encode(demo.test)
     zero_shot = session.prepared.zero_shot.probabilities(teacher).argmax(1)
-    print(f"teacher, no label: {float((zero_shot == demo.test.labels).float().mean()):.1%}")
+    its = float((zero_shot == demo.test.labels).float().mean())
+    print(f"teacher, no label: {its:.1%}")
     for count, accuracy in curve:
-        print(f"student, {count} labels: {accuracy:.1%}")
-    if curve:
-        print(final.reveal(100 * curve[-1][1]))
+        print(f"student, {count} labels: {accuracy:.1%}, {'above' if accuracy > its else 'not above'} its teacher")
+    print(final.reveal(100 * right))
 
 # %% [markdown]
-# Is the student above its teacher, and from which number of labels on? On rendered land the teacher is out of its
-# domain, and a few labels overtake it. Your photos may be another case: where a teacher knows them well, a student of
-# few labels stays below it, and `04_activekd` says why, and what to do then. Which case is yours? How often the teacher
-# agrees with the labels that you gave is a first sign, though what a selector asks for is no fair sample.
+# On rendered land the teacher is out of its domain, so a few labels overtake it. Your photos may be another case: where a
+# teacher knows them well, a student of few labels stays below it (`04_activekd` says why, and what to do then). Which case is
+# yours? How often the teacher agrees with your labels is a first sign, though what a selector asks for is no fair sample.
 
 # %%
 ids, said = map(list, zip(*session.labels.items(), strict=True))
@@ -326,10 +342,9 @@ print(f"the teacher agrees with {float(agreed.float().mean()):.1%} of {len(ids)}
 #
 # *About 10 minutes, easy.*
 #
-# An accuracy a on n test images has a standard error of √(a(1 − a)/n). Within two of them lies, in about 95 of 100 such
-# experiments, what ever more images of the same kind would give (another n images scatter by √2 more, since they have luck of
-# their own). For few images, or close to 0 and 1, it is too narrow: for 8 right of 8 it is ± 0. **Predict first**: how many
-# times more images halve the error?
+# An accuracy a on n test images has a standard error of √(a(1 − a)/n). In about 95 of 100 such experiments, the accuracy on
+# *all* images of this kind lies within two standard errors of a. For few images, or close to 0 and 1, this is too narrow: for
+# 8 right of 8 it is ± 0. **Predict first**: how many times more images halve the error?
 #
 # <details><summary>Hint</summary>
 #
@@ -373,6 +388,9 @@ if akd.course.solved("05.interval") and right is not None:  # your function, on 
 # %% [markdown]
 # Images of the same kind are those of the pool, from which the eight came. The test images are not: they hold every class
 # equally often, the pool is long-tailed, and the teacher's accuracy on them is another number.
+#
+# **In short.** Only images that were put aside at random say how good the student is. Thirty of them give a rough number, so
+# always print the interval beside it.
 #
 # ## Take it home
 #

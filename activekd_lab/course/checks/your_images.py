@@ -75,6 +75,8 @@ def interval(function: Function) -> str:
     found = tensor_like(call(function, 0.8, 100), (2,), "low and high")
     if close(found, torch.tensor([0.76, 0.84])):
         raise Wrong("This is one standard error to each side; the interval takes two.")
+    if close(found, torch.tensor([0.7216, 0.8784])):
+        raise Wrong("This takes 1.96 standard errors to each side; the text asks for two.")
     if close(found, torch.tensor([0.88, 0.72])):
         raise Wrong("Low and high are swapped.")
     if close(found, torch.tensor([0.7968, 0.8032])):

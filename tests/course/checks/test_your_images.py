@@ -60,6 +60,7 @@ def error(a, n):
     ("function", "message"),
     [
         (lambda a, n: (a - error(a, n), a + error(a, n)), "one standard error"),
+        (lambda a, n: (a - 1.96 * error(a, n), a + 1.96 * error(a, n)), "takes 1.96 standard errors"),
         (lambda a, n: (a + 2 * error(a, n), a - 2 * error(a, n)), "swapped"),
         (lambda a, n: (a - 2 * error(a, n) ** 2, a + 2 * error(a, n) ** 2), "square root"),
         (lambda a, n: (a - 2 * error(a, n), a + 2 * error(a, n)), "cannot pass 1"),
