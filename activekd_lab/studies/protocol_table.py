@@ -51,23 +51,27 @@ WHY = {
 
 
 def rows() -> list[list[str]]:
-    """Return a row a setting: name, its value in each published experiment, our default, why."""
+    """Return a row a setting: name, its value in each published experiment, our default, why, what it is."""
+    ours = {name: RunConfig.model_fields[name].default for name in WHY}
+    ours["steps"] = RunConfig().resolve().steps  # the field is None, which stands for a number
     return [
         [
             name,
             *(_published(found, name) for found in PROTOCOLS.values()),
-            _said(RunConfig.model_fields[name].default),
+            _said(ours[name]),
             why,
+            RunConfig.model_fields[name].description or "",
         ]
         for name, why in WHY.items()
     ]
 
 
 def protocol_table() -> pd.DataFrame:
-    """Return the table as pandas: a row a setting, a column a published experiment, then our default and why."""
+    """Return the table as pandas: a row a setting, a column an experiment, then our default, why, and what it is."""
     import pandas as pd  # noqa: PLC0415  (slow import)
 
-    return pd.DataFrame(rows(), columns=["setting", *PROTOCOLS, "our default", "why"]).set_index("setting")
+    columns = ["setting", *PROTOCOLS, "our default", "why", "what it is"]
+    return pd.DataFrame(rows(), columns=columns).set_index("setting")
 
 
 def _published(found: Published, name: str) -> str:

@@ -77,8 +77,8 @@ alone = set(parameters.given) <= {"profile"} and parameters.profile != "paper" a
 # profile, or a published experiment is asked for, `alone` is False, and the comparisons further down are left out.)
 #
 # The last word of that name is a **hash**: ten characters computed from every setting that can change the result (not
-# the device, nor what is kept on disk). Two runs with the same hash are the same experiment; the folder of the run
-# bears this name.
+# the device, nor what is kept on disk). Two runs with the same hash were *asked for* the same experiment. Whether the same
+# code ran it, the hash does not know; that stands in the provenance further down. The folder of the run bears this name.
 
 # %%
 print("as it is:    ", config.hash)
@@ -130,14 +130,17 @@ if akd.course.solved("06.name"):  # your function, on the settings above
     print("another seed:   ", experiment_name(settings | {"seed": config.seed + 1}))
 
 # %% [markdown]
+# **In short.** A hash is a short name for a list of settings: change one of them, and the name changes. It says nothing about
+# the program that runs them.
+#
 # ## The teacher's mode
 #
-# The **teacher** is a vision-language model that knows the class names. It can take part in three ways.
+# A teacher takes part in three ways.
 #
 # - `zero-shot`: it never sees a label. Its probabilities stay the same in every round.
-# - a **few-shot** teacher: in every round it is refit on the labels bought so far, before the student is trained. `clap`
-#   moves one prototype a class, and holds it near its sentence; `linear-probe` is the same without the hold. `tip`
-#   (Tip-Adapter) looks up labelled images that are similar; `tip-f` also trains what it looks up.
+# - a **few-shot** teacher, refit in every round on the labels bought so far, before the student is trained: `clap` and `tip`
+#   (Tip-Adapter) of `04_activekd`; `linear-probe` is CLAP without the hold on its sentences, and `tip-f` also trains the
+#   labelled images' vectors that Tip-Adapter looks up.
 # - `none`: no distillation. The student learns from labels alone, which is the control for everything else.
 
 # %%
@@ -160,7 +163,8 @@ result.provenance
 
 # %% [markdown]
 # Reading it back gives the same records, to the last digit. Running the same settings into the same store reads what is
-# there.
+# there. On another machine the *settings* are the same, not the last digits: other hardware and other versions add numbers in
+# another order. Here you see the same machine only.
 
 # %%
 again = akd.load_run(result.folder)
@@ -299,6 +303,8 @@ if alone:
 # Both ask the same question, and neither confirms the other: images, teacher, student, selectors, labels and rounds differ.
 # (The abstract writes "+29.07%"; we take it for points.) To get *that* number again takes that experiment, and a description of
 # all of it. `activekd-lab compare` sets published figures beside runs of the same data set only.
+#
+# **In short.** One run is one number. A question needs several runs that differ in one thing, with the same seeds on both sides.
 
 # %% [markdown]
 # That is 2 × 3 jobs. A study of every selector, two tasks, three seeds, and three teacher modes (zero-shot, CLAP, none):
@@ -338,15 +344,16 @@ for name, published in PROTOCOLS.items():
 
 # %% [markdown]
 # `protocol = "activekd-10"` in the parameters is enough; what is set beside it is listed in the run's provenance as an
-# override. Here is what it sets; where it lists several values, the paper has runs of each. On the bundled tasks our default
-# is another value for some settings. Read the column, and mark those that you would *not* keep on a laptop without downloads.
+# override. Here is what each setting is, and the value that the experiment gives it; where there are several, the paper has
+# runs of each. Mark those that you would *not* keep on a laptop without downloads: our default changes some of them.
 
 # %%
 table = protocol_table()
+table = table[(table[["activekd-10", "our default"]] != "–").any(axis=1)]  # without what neither of the two sets
 published = table["activekd-10"].str.split(r"[,;] ")
 differ = table[[own not in said for own, said in zip(table["our default"], published, strict=True)]]
 pd.set_option("display.max_colwidth", None)
-table[["activekd-10"]]
+table[["what it is", "activekd-10"]]
 
 # %%
 changed = akd.widgets.Predict(
@@ -356,13 +363,16 @@ changed
 
 # %%
 print(changed.reveal(len(differ)))
+print(f"(the run above: rounds {config.rounds}, steps {config.steps}, epochs {config.epochs})".replace("None", "–"))
 differ[["activekd-10", "our default", "why"]]
 
 # %% [markdown]
-# Most of them buy time or spare a download: a frozen network on cached features, fewer rounds, a length that does not grow
-# with the labels.
+# Most of them buy time or spare a download: a frozen network on cached features, fewer rounds, a number of steps that does
+# not grow with the labels.
 #
-# Paper and released code do not agree everywhere, either. With `protocol` left at `corrected` we follow the paper:
+# Paper and released code do not agree everywhere, either. With `protocol` left at `corrected` we follow the paper. (BADGE, in
+# the second row, picks by the gradient that an image would cause in the last layer: it draws with a chance that grows with the
+# distance to the gradients already picked.)
 #
 # | | paper, and `corrected` (the default) | `released` |
 # |---|---|---|
@@ -371,9 +381,8 @@ differ[["activekd-10", "our default", "why"]]
 # | α of the mix (ten data sets) | weight of the label head | weight of the teacher's head |
 #
 # Each row is a setting of its own: `protocol` moves the first, `selector_options={"protocol": "released"}` the second;
-# the third is which head you give `ce_weight` to. (BADGE picks by the gradient that an image would cause in the last
-# layer: it draws with a chance that grows with the distance to the gradients already picked.) If your colleague took
-# the code and you took the paper, would you notice? Each row, over three seeds:
+# the third is which head you give `ce_weight` to. If your colleague took the code and you took the paper, would you notice?
+# Each row, over three seeds; the **area** is the mean height of the learning curve:
 
 # %%
 counts = ["none", "one", "two", "three"]
@@ -397,13 +406,22 @@ for name, pair in rows.items() if alone else ():
 if alone:
     beyond = [name for name, found in effects.items() if found.low > 0 or found.high < 0]
     print(told.reveal(counts[len(beyond)], f"Told from luck: {', '.join(beyond) or 'nothing'}."))
+    for name, found in effects.items():
+        largest = max(abs(found.low), abs(found.high))
+        verdict = (
+            "the area is another one"
+            if name in beyond
+            else f"no effect shown; if any, {largest:.1f} points at most (95%)"
+        )
+        print(f"{name}: {verdict}")
 
 # %% [markdown]
-# (The area is the mean height of the learning curve.) An interval that holds 0 says: with these seeds, no effect can be
-# told from luck. It does not say that there is none. On its ten data sets ActiveKD sets α to ½, where both
-# readings are the same, so the last row matters only to those who choose another value; to them it may matter more
-# than any selector: hold it against PCoreSet's lead over random picks in `04_activekd`. A letter that means two things is the
-# cheapest mistake there is.
+# "No effect shown" does not say that there is none. On its ten data sets ActiveKD sets α to ½, where both readings are the
+# same, so the last row matters only to those who choose another value. To them it can matter more than the selector: hold it
+# against PCoreSet's lead over random picks in `04_activekd`. A letter that means two things is cheap to write and dear to have.
+#
+# **In short.** A protocol is the list of everything that a paper's program fixes. Where paper and program differ, say which one
+# you follow, and measure whether it matters.
 
 # %% [markdown]
 # ## Paper, code, and here

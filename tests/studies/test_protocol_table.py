@@ -35,3 +35,6 @@ def test_cells_by_hand():
     assert table.loc["initial_per_class", "dho-few-shot"] == "1, 2, 4, 8, 16"
     assert table.loc["image_size", "dho-low-shot"].startswith("224; 336 with backbone=open_clip/ViT-L-14-336")
     assert table.loc["rounds", "our default"] == "8"
+    assert table.loc["steps", "our default"] == "200", "what a run does, not the None that stands for it"
+    assert table.loc["rounds", "what it is"] == "query rounds after the initial labels"
+    assert (table["what it is"] != "").all()
