@@ -73,7 +73,7 @@ print(f"profile {parameters.profile}: {store or f'{len(configs)} small runs'}")
 if store:
     results = [load_run(folder) for folder in find_runs([Path(store)])]
 else:
-    results = run_all(configs, "compare-runs", say=print).results
+    results = run_all(configs, "compare-runs").results
 results = [run for run in results if comparison.finished(run)]
 first = results[0].config["task"]
 akd.plots.learning_curves([run for run in results if run.config["task"] == first])
@@ -103,6 +103,10 @@ by_area, by_final = (s.frame.groupby("variant")["score"].mean().sort_values(asce
 print("by area: ", ", ".join(f"{name} {value:.1%}" for name, value in by_area.items()))
 print("by final:", ", ".join(f"{name} {value:.1%}" for name, value in by_final.items()))
 same.reveal("yes" if list(by_area.index) == list(by_final.index) else "no")
+
+# %% [markdown]
+# From here on the *area* counts, since `04_activekd` measured selectors by it before any of these runs. To choose between two
+# numbers after seeing what each says would be to choose the answer.
 
 # %% [markdown] tags=["exercise-text"]
 # ### Exercise 1 — label cost
@@ -166,6 +170,9 @@ if akd.course.solved("07.label_cost"):  # your function, seed by seed, where the
         print(f"{run.config['task']}, {name}, seed {run.config['seed']}: {cost:.1f}")
 
 # %% [markdown]
+# **In short.** A single number makes curves easy to compare, but each number hides something. Choose it before you see the
+# curves.
+#
 # ## A mean and its interval
 #
 # Five seeds give a mean, and the mean has an error of its own. Student's **95% interval** says how large: of a hundred
@@ -228,6 +235,9 @@ compared = comparison.differences(area, chosen)
 Markdown(tables.difference_table(area, chosen).markdown())
 
 # %% [markdown]
+# **In short.** Compare two methods on the same seeds, and look at the differences. With few seeds, many real differences cannot
+# be shown.
+#
 # ## How many seeds would tell?
 #
 # "Not shown" may mean "no difference" or "too few seeds". If the gaps scatter with standard deviation s, a paired t test
@@ -240,9 +250,9 @@ for name in wide.columns.drop(base):
     print(f"{name:12}", ", ".join(f"{d} points: {8 * (gap / d) ** 2 + 2:.0f} seeds" for d in (2, 1, 0.5)))
 
 # %% [markdown]
-# Half the gap takes four times the seeds. Where gaps scatter by a point or two, five to ten seeds do for a gap of two points,
-# and are hopeless for half a point. (s is itself estimated from few seeds, so these are sizes, not plans to the last seed; and
-# Holm's correction asks for more.) Read the papers' tables with this in mind: their released scripts run one seed.
+# Half the gap takes four times the seeds (beyond the 2). Where gaps scatter by a point or two, five to ten seeds do for a gap
+# of two points, and are hopeless for half a point. (s is itself estimated from few seeds, so these are sizes, not plans to the
+# last seed; and Holm's correction asks for more.) Read the papers' tables with this in mind: their released scripts run one seed.
 #
 # ## Many questions
 #
@@ -316,6 +326,9 @@ if akd.course.solved("07.holm"):  # your function, on the prediction, the made-u
         print(f"{name:12} p {p:.3f}, corrected {mended:.3f}{', no longer below 5%' if p < 0.05 <= mended else ''}")
 
 # %% [markdown]
+# **In short.** Who asks many questions gets some wrong answers by luck. Holm's correction asks more of each p value, so that all
+# answers together are safe.
+#
 # ## Ranks
 #
 # Papers often say "first in 64 of 73 settings". A win by a hair counts there as much as a large one, and so does a win
@@ -338,25 +351,31 @@ akd.plots.critical_difference(results)
 
 # %%
 order = comparison.ranks(area)
+told = 0
 print(f"critical difference {order.critical:.2f} ranks, from {order.blocks} blocks")
 for i, j in combinations(range(len(order.names)), 2):
     if (gap := order.ranks[j] - order.ranks[i]) > order.critical:
         alike = any(first <= i and j <= last for first, last in order.cliques)
         verdict = "joined all the same, by the t test" if alike else "told apart by both rules"
+        told += not alike
         tested = f"p {order.p_pairs[i, j]:.3f} as it comes, {order.p_holm[i, j]:.3f} after Holm over all pairs"
         print(f"{order.names[i]} and {order.names[j]}: {gap:.2f} ranks, {tested}: {verdict}")
-print(f"Friedman's p {order.p_value:.3f}")
+some = "some differ" if order.p_value < 0.05 else "not shown that any differ"
+print(f"Friedman's p {order.p_value:.3f}: {some}; pairs told apart: {told or 'none'}")
 print(joined.reveal(joined.options[min(3, len(order.cliques))]))
 won = comparison.wins(area)
 print("\n".join(f"{name} is first in {k} of {n} data sets, by mean area" for name, k, n in won.itertuples(index=False)))
 
 # %% [markdown]
-# Friedman's p may lie below 5% beside a single bar over all. That is no contradiction: it asks one question of all selectors
-# together, and says that *some* differ; which, takes a question a pair, and each of those must pay for their number.
+# Friedman's test asks one question of all selectors together, whether *some* differ. Which ones, takes a question a pair, and
+# each of those must pay for their number; so it may say yes where no pair is told apart.
 #
 # The blocks here are seeds of a few data sets, and of one set of test images each. They say what holds on *these* data sets;
 # for a claim about data sets in general, the data sets are what you need many of. And seeds repeat the luck of labels and
-# weights, never that of the test images: it is in no interval here, though it is the same for all and mostly cancels in pairs.
+# weights, never that of the test images. That luck is in no interval here. It cancels in pairs only in part, on the images that
+# both get right or both get wrong; `01_teacher` measured what is left, and for a gap of a point or two it matters.
+#
+# **In short.** Ranks say who wins more often, not by how much. Ten seeds of one data set are still one data set.
 #
 # ## A table to print
 #

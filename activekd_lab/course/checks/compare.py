@@ -68,6 +68,8 @@ def holm(function: Function) -> str:
     mistakes = {
         "Every value is multiplied by m. That is Bonferroni's correction; Holm's multiplies by m, m − 1, … 1.":
             [0.12, 0.03, 0.09],
+        "That is Benjamini and Hochberg's correction, which bounds the share of wrong yeses; Holm's does not "
+        "divide by the rank, and keeps the values from falling from the smallest up.": [0.04, 0.03, 0.04],
         "The values come in sorted order. Give them back in the order in which they came.": [0.03, 0.06, 0.06],
         "A corrected value is smaller than one before it: keep them from falling, from the smallest p value up.":
             [0.04, 0.03, 0.06],

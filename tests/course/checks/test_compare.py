@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import false_discovery_control
 
 from activekd_lab import stats
 from activekd_lab.course.checks import check
@@ -47,6 +48,7 @@ def test_mistakes_in_the_label_cost_are_named(wrong, words):
     ("wrong", "words"),
     [
         (lambda p: [min(1, len(p) * x) for x in p], "Bonferroni"),
+        (false_discovery_control, "Benjamini and Hochberg"),
         (lambda p: sorted(stats.holm(p)), "sorted order"),
         (lambda p: np.array(p) * (len(p) - np.argsort(np.argsort(p))), "smaller than one before"),
         (lambda p: np.array(p) * (1 + np.argsort(np.argsort(p))), "Start with the smallest"),
