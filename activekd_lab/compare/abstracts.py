@@ -99,7 +99,7 @@ CLAIMS = (
     ),
     Claim(
         "overhead", DHO, "The second head costs next to nothing.", "",
-        "processor time of a training, DHO over one head; 10% more counts as next to nothing", _FEW_SHOT,
+        "weights to train, DHO over one head; 10% more counts as next to nothing", _STUDENTS,
         threshold=10.0, above=False, unit="% more",
     ),
     Claim(

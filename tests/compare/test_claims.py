@@ -169,6 +169,11 @@ def test_students_give_a_number_for_each_of_their_claims(students):
     assert {"inheritance", "resolved", "features", "baselines", "teacher", "overhead", "tuning"} < set(found)
     assert all(np.isfinite(e.estimate) for e in found.values())
     assert found["tuning"].estimate > 0, "choosing a mix takes time"
+    one, two = (next(s for s in students if s.method == method) for method in ("single_head", "dho"))
+    head = 256 * 6 + 6  # weights and biases from the trained layer to six classes
+    assert two.trained_weights - one.trained_weights == two.weights - one.weights == head
+    more = 100 * head / one.trained_weights
+    assert found["overhead"][2:5] == pytest.approx((more, more, more)), "a count has no luck"
     one_head = [s for s in students if s.method in ("ce", "kd")]
     assert all(np.isnan(s.tuned) and np.isnan(s.cosine) for s in one_head)
 
