@@ -21,7 +21,7 @@ def lazy_farthest(function: Function) -> str:
         asked.append(int(i))
         return float(distances[int(i)])
 
-    found = int(tensor_like(call(function, bounds, exact), (), "one position"))
+    found = _position(call(function, bounds, exact))
     if found != 3:
         hints = {
             1: "This is the point with the largest bound; its true distance may be smaller, so ask for it, and go on.",
@@ -40,7 +40,7 @@ def lazy_farthest(function: Function) -> str:
             f"Right, but {len(asked)} distances were asked for where {needed} do; begin with the largest bound, and "
             "compare each bound with the best distance *before* you ask."
         )
-    tight = int(tensor_like(call(function, distances, exact), (), "one position"))
+    tight = _position(call(function, distances, exact))
     if tight != 3 or len(asked) > needed + 1:
         raise Wrong("Where the bounds are the distances themselves, one look is enough.")
     generator = drawing()
@@ -48,11 +48,18 @@ def lazy_farthest(function: Function) -> str:
         distances = torch.rand(12, generator=generator)
         loose = distances + torch.rand(12, generator=generator)
         asked.clear()
-        if int(tensor_like(call(function, loose, exact), (), "one position")) != int(distances.argmax()):
+        if _position(call(function, loose, exact)) != int(distances.argmax()):
             raise Wrong("With other distances and bounds, another point is the farthest; go by what `exact` gives.")
         if len(asked) > int((loose > distances.max()).sum()):
             raise Wrong("With other bounds, more distances were asked for than needed.")
     return f"Right: {needed} of {len(bounds)} distances were enough, and one where the bounds are tight."
+
+
+def _position(found: object) -> int:
+    value = float(tensor_like(found, (), "one position"))
+    if value != int(value):
+        raise Wrong(f"A position is a whole number, but got {value:.2g}. Is that the distance? Return where it is.")
+    return int(value)
 
 
 @register("09.shared_gradient")
@@ -74,6 +81,7 @@ def shared_gradient(function: Function) -> str:
     if close(found, -whole) or close(found, whole / 2):
         raise Wrong("The derivative of (x · w − y)² is 2 x (x · w − y).")
     same(found, whole, "four processes with two images each")
+    blocks = torch.stack([2 * a.T @ (a @ w - b) / len(a) for a, b in zip(x.chunk(3), y.chunk(3), strict=True)]).mean(0)
     uneven = torch.stack([2 * x[r::3].T @ (x[r::3] @ w - y[r::3]) / len(x[r::3]) for r in range(3)]).mean(0)
     found = tensor_like(call(function, x, y, w, 3), (3,), "one number a weight")
     if close(found, whole):
@@ -81,6 +89,8 @@ def shared_gradient(function: Function) -> str:
             "Three processes get 3, 3 and 2 images, so the mean of their gradients is not that of the whole batch; "
             "take each share by itself, x[r::processes]."
         )
+    if close(found, blocks):
+        raise Wrong("These are blocks of neighbours, as by `chunk`; process r takes r, r + P, …: x[r::processes].")
     same(found, uneven, "three processes with 3, 3 and 2 images")
     at_random(
         function,

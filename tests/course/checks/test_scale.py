@@ -42,6 +42,7 @@ def asks_first(bounds, exact):
     [
         (lambda b, e: b.argmax(), "largest bound; its true distance may be smaller"),
         (lambda b, e: min(range(len(b)), key=e), "nearest point"),
+        (lambda b, e: 0.9, "a whole number, but got 0.9. Is that the distance?"),
         (lambda b, e: 6, "Point 6 is at 0.6, but another is at 0.9"),
         (lambda b, e: 3, "never called"),
         (lambda b, e: by_bounds(b, e, stop=False), "every point was asked for"),
@@ -61,6 +62,10 @@ def test_the_lazy_way_passes():
     assert check("09.lazy_farthest", by_bounds).status == "passed"
 
 
+def in_blocks(x, y, w, P):
+    return sum(share(a, b, w, 0, 1) for a, b in zip(x.chunk(P), y.chunk(P), strict=True)) / P
+
+
 def share(x, y, w, r, P):
     return 2 * x[r::P].T @ (x[r::P] @ w - y[r::P]) / len(x[r::P])
 
@@ -75,6 +80,7 @@ def share(x, y, w, r, P):
         (lambda x, y, w, P: 2 * x.T @ (x @ w - y) / len(x), "3, 3 and 2 images"),
         (lambda x, y, w, P: sum(share(x, y, w, r, 4) for r in range(4)) / 4, "3, 3 and 2 images"),
         (lambda x, y, w, P: sum(share(x[: 8 // P * P], y[: 8 // P * P], w, r, P) for r in range(P)) / P, "3, 3 and 2"),
+        (in_blocks, "blocks of neighbours"),
         (lambda x, y, w, P: torch.zeros(3), "four processes with two images each should give"),
     ],
 )
