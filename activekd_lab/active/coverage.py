@@ -18,6 +18,7 @@ from activekd_lab.io.arguments import checked
 
 Metric = Literal["euclidean", "cosine", "hellinger"]
 PIECE = 1 << 20  # distances and entries of a piece
+NEAR = 1e-3  # of the rows' lengths: squared distances by products are off by 1e-15 of theirs, so by 1e-9 from there on
 
 
 class CoverageCurve(NamedTuple):
@@ -105,12 +106,28 @@ def _nearest(x: Tensor, c: Tensor, metric: Metric) -> Tensor:
     if not len(c):
         return torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
     pieces = c.split(max(1, PIECE // len(x)))
-    return _measured(torch.stack([torch.cdist(x, piece).amin(1) for piece in pieces]).amin(0), metric)
+    return _measured(torch.stack([_distances(x, piece).amin(1) for piece in pieces]).amin(0), metric)
+
+
+def _distances(x: Tensor, c: Tensor) -> Tensor:
+    """Return the Euclidean distances between rows x (k, D) and c (L, D), (k, L): by products where those tell them.
+
+    Products lose what is small beside the rows' lengths, so these are taken from the middle of the centres, and rows
+    with a centre nearby are measured by differences.
+    """
+    middle = c.mean(0)
+    x_off, c_off = x - middle, c - middle
+    apart = torch.cdist(x_off, c_off)
+    lengths = torch.linalg.vector_norm(x_off, dim=1) + torch.linalg.vector_norm(c_off, dim=1).max()  # (k,)
+    near = ~(apart.amin(1) > NEAR * lengths)
+    if bool(near.any()):
+        apart[near] = torch.cdist(x[near], c, compute_mode="donot_use_mm_for_euclid_dist")
+    return apart
 
 
 def _nearest_so_far(x: Tensor, c: Tensor, ends: list[int], metric: Metric) -> Tensor:
     """Return the distance of each row of x to the nearest of the first `ends[k]` rows of c, (len(x), K)."""
-    apart = torch.cdist(x, c)
+    apart = _distances(x, c)
     first = apart[:, : ends[0]].amin(1, keepdim=True)
     nearest = torch.cat([first, apart[:, ends[0] :]], dim=1).cummin(1).values
     return _measured(nearest[:, [end - ends[0] for end in ends]], metric)

@@ -81,7 +81,7 @@ class Prepared:
     @property
     def content(self) -> dict[str, str | None]:
         """The fingerprints of task, teacher and backbone."""
-        teacher = self.taught.teacher.fingerprint if self.taught else None
+        teacher = self.taught.teacher.identity if self.taught else None
         return {"task": self.task.fingerprint, "teacher": teacher, "backbone": self.backbone_fingerprint}
 
     @property

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from activekd_lab.errors import Cancelled, SettingError
+from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
 from activekd_lab.selectors.engine.rows import Rows
 from activekd_lab.selectors.engine.scores import by_rows, coarse
 from activekd_lab.selectors.registry import register
 from activekd_lab.selectors.view import PoolView
 
+WRONG = 1e-3  # of an entry of a matrix times its inverse
 OVERSAMPLE = 2  # images picked forward for each that is kept; the authors' 2
 
 
@@ -50,6 +51,7 @@ def bait(
 
     Raises:
         SettingError: `regularization` not above 0.
+        NonFiniteError: Features whose squares leave no digit of `regularization`.
         Cancelled: `cancel` returned True.
     """
     if not 0 < regularization < math.inf:
@@ -60,7 +62,7 @@ def bait(
     known = labeled.fisher()  # (D, D)
     start = known + regularization * torch.eye(len(known), dtype=torch.float64, device=known.device)
     fisher = (pool.fisher() + known) / (len(view) + len(view.labeled_ids))
-    state = _State(pool, torch.linalg.inv(start), fisher)
+    state = _State(pool, _inverse(start), fisher)
     forward, tell = min(OVERSAMPLE * budget, len(view)), progress or (lambda done, total: None)
     for step in range(2 * forward - budget):
         if cancel is not None and cancel():
@@ -68,6 +70,19 @@ def bait(
         state.add() if step < forward else state.remove()
         tell(step + 1, 2 * forward - budget)
     return view.ids[among[torch.tensor(state.chosen, device=among.device)].to(view.ids.device)]
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Return the inverse of a matrix (D, D); refuse one of which float64 cannot tell it."""
+    inverse: Tensor
+    inverse, error = torch.linalg.inv_ex(matrix)
+    found = matrix @ inverse - torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    if int(error) or not bool((found.abs() < WRONG).all()):  # NaN fails, too
+        raise NonFiniteError(
+            "Selector 'bait' got features too large beside `regularization` for float64; rescale the features, or "
+            "raise `regularization`."
+        )
+    return inverse
 
 
 def variance(p: Tensor) -> Tensor:

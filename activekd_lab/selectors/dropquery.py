@@ -7,7 +7,7 @@ from torch import Tensor
 
 from activekd_lab.errors import SettingError
 from activekd_lab.selectors.engine.lloyd import kmeans_clusters
-from activekd_lab.selectors.engine.rows import Rows
+from activekd_lab.selectors.engine.rows import Rows, rescaled, rescaling
 from activekd_lab.selectors.engine.scores import PIECE, fill
 from activekd_lab.selectors.kmeans import nearest_members
 from activekd_lab.selectors.registry import Variant, register
@@ -72,12 +72,13 @@ def class_changes(view: PoolView, dropout: float, samples: int, generator: torch
     """Return in how many of the draws each image's class is another than without dropout: (N,)."""
     both = view.ce_probabilities is not None and view.kd_probabilities is not None
     named = [view.ce_probabilities, view.kd_probabilities] if both else [view.probabilities]
-    heads = [linear_head(view.features, p) for p in named if p is not None]
+    factor = rescaling(view.features)  # beside the bias, a column of ones, short features are taken for rounding
+    heads = [linear_head(view.features, p, factor) for p in named if p is not None]
     share = mixing(view) if both else 1.0
     rows = max(1, PIECE // max(1, view.features.shape[1], view.num_classes))
     changes = []
     for piece in view.features.split(rows):
-        h = piece.float()  # (k, D)
+        h = rescaled(piece, factor)  # (k, D)
         clean = _predicted(heads, share, h)
         changed = torch.zeros_like(clean)
         for _ in range(samples):
@@ -87,14 +88,17 @@ def class_changes(view: PoolView, dropout: float, samples: int, generator: torch
     return torch.cat(changes)
 
 
-def linear_head(features: Tensor, probabilities: Tensor) -> Tensor:
-    """Return weights and bias (D + 1, C) of the linear head whose softmax comes nearest to `probabilities` (N, C)."""
+def linear_head(features: Tensor, probabilities: Tensor, factor: float = 1.0) -> Tensor:
+    """Return weights and bias (D + 1, C) of the linear head whose softmax comes nearest to `probabilities` (N, C).
+
+    It works on features (N, D) times `factor`.
+    """
     width, classes = features.shape[1], probabilities.shape[1]
     gram = torch.zeros(width + 1, width + 1, dtype=torch.float64, device=features.device)
     moment = torch.zeros(width + 1, classes, dtype=torch.float64, device=features.device)
     rows = max(1, PIECE // max(1, width, classes))
     for h, p in zip(features.split(rows), probabilities.split(rows), strict=True):
-        x = torch.nn.functional.pad(h.double(), (0, 1), value=1.0)  # (k, D + 1)
+        x = torch.nn.functional.pad(h.double() * factor, (0, 1), value=1.0)  # (k, D + 1)
         y = p.double().clamp(min=SMALLEST).log()
         gram += x.T @ x
         moment += x.T @ (y - y.mean(1, keepdim=True))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from activekd_lab.selectors.engine.lloyd import kmeans_clusters
-from activekd_lab.selectors.engine.rows import Metric, Rows
+from activekd_lab.selectors.engine.rows import Metric, Rows, rescaling
 from activekd_lab.selectors.engine.scores import fill
 from activekd_lab.selectors.registry import register
 from activekd_lab.selectors.view import PoolView
@@ -22,7 +22,8 @@ def kmeans(view: PoolView, budget: int, *, generator: torch.Generator, metric: M
 
     `metric` "cosine" clusters L2-normalised features, "euclidean" the features as they are.
     """
-    found = kmeans_clusters(Rows(view.features, metric), budget, generator)
+    factor = rescaling(view.features) if metric == "euclidean" else 1.0  # clusters are the same at any scale
+    found = kmeans_clusters(Rows(view.features, metric, factor=factor), budget, generator)
     middle = nearest_members(found.cluster, found.squared)
     return view.ids[fill(middle.tolist(), len(view), budget, generator).to(view.ids.device)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -18,6 +17,7 @@ from activekd_lab.selectors.view import PoolView
 BLOCK = 1024  # rows of a block of the kernel
 ROUNDING = 1e-6  # an image is covered better by more than that, or not
 NOTHING = 1e-4  # images' worth of coverage that is but the rounding of many sums
+NARROWEST, WIDEST = 1e-6, 1e6  # bandwidths that tell distances of 0 … 2, known to about 1e-8, from one another
 FINE = 0.1  # bandwidths below it need float64: squared distances are off by 1e-7 in float32
 
 
@@ -47,7 +47,7 @@ def max_herding(
         view: The pool; `features` are used.
         budget: B.
         generator: Settles ties, draws `candidates`, and picks when everything is covered.
-        bandwidth: h > 0; the authors' 1.
+        bandwidth: h in [1e-6, 1e6]; the authors' 1.
         candidates: Look at that many images only, drawn anew (35,000 in the authors' code); None looks at all.
         progress: Called with (images compared, N) at first, then with (picks, budget).
         cancel: True raises Cancelled.
@@ -56,9 +56,14 @@ def max_herding(
         SettingError: A bandwidth or a number of candidates outside its range.
         Cancelled: `cancel` returned True.
     """
-    if not 0 < bandwidth < math.inf:
-        raise SettingError(f"Expected `bandwidth` to be finite and above 0, but got {bandwidth}.")
+    check_bandwidth(bandwidth)
     return herd(view, budget, None, bandwidth, candidates, generator, progress, cancel)
+
+
+def check_bandwidth(bandwidth: float) -> None:
+    """Refuse a kernel that is 0, or 1, between any two images."""
+    if not NARROWEST <= bandwidth <= WIDEST:
+        raise SettingError(f"Expected `bandwidth` in [{NARROWEST:g}, {WIDEST:g}], but got {bandwidth}.")
 
 
 def herd(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from activekd_lab.errors import Cancelled, SettingError
 from activekd_lab.selectors.engine.lloyd import kmeans_clusters
-from activekd_lab.selectors.engine.products import squared_norms
+from activekd_lab.selectors.engine.products import rounding, squared_norms
 from activekd_lab.selectors.engine.rows import Rows
 from activekd_lab.selectors.engine.scores import fill
 from activekd_lab.selectors.registry import register
@@ -21,6 +21,7 @@ BALL = 1024  # images of a ball at most, so that a product stays in cache
 SHARE, CLUSTERS = 256, 1024  # images of a cluster on average; clusters at most: too few, and balls hold several groups
 TOGETHER = 64  # counts made exact at a time
 ROUNDING = 1e-3  # of distances between rows of length 1, generously
+TIGHT = 0.05  # estimated radii below it are measured in float64
 
 
 @register(
@@ -75,9 +76,13 @@ def pure_radius(pool: Rows, classes: int, purity: float, generator: torch.Genera
     """Return the largest radius for which a share `purity` of a sample's balls holds one cluster; 2 at most."""
     sample = Rows(pool.raw(torch.randperm(len(pool), generator=generator)[:SAMPLE]), "cosine")
     cluster = kmeans_clusters(sample, min(classes, len(sample)), generator).cluster
-    x = sample.single(sample.points)
-    apart = torch.cdist(x, x).masked_fill_(cluster[:, None] == cluster, torch.inf)
-    reach = float(apart.amin(1).quantile(1 - purity))
+    reach = 0.0
+    for shape in (sample.single, sample.double):
+        x = shape(sample.points)
+        apart = torch.cdist(x, x).masked_fill_(cluster[:, None] == cluster, torch.inf)
+        reach = float(apart.amin(1).quantile(1 - purity))
+        if reach >= TIGHT:
+            break
     return min(2.0, max(reach, 1e-3))
 
 
@@ -111,16 +116,28 @@ class _Graph:
         self.centers = torch.stack([b.center for b in balls])  # (K, D)
         self.reach = torch.tensor([b.reach for b in balls], device=pool.device)  # (K,)
         self.uncovered = torch.ones(len(pool), device=pool.device)  # (N,), 1 or 0
+        coarse, fine = (2 * rounding(pool.width, unit) for unit in (None, 2.0**-53))  # of squared distances
+        self.shape = Rows.double if radius**2 < 2 * coarse else Rows.single
+        self.squared = max(radius**2, fine)  # so that an image covers itself and its copies
+        self.slack = max(ROUNDING, coarse**0.5)
 
     def near(self, x: Tensor, reach: float = 0.0) -> list[_Ball]:
         """Return the balls that can hold an image within the radius of rows x (k, D), or of a ball around x (1, D)."""
-        apart = torch.cdist(x, self.centers).amin(0) if len(x) else self.reach.new_full((len(self.balls),), torch.inf)
-        can = apart <= self.radius + reach + self.reach + ROUNDING
+        apart = (
+            torch.cdist(x.float(), self.centers).amin(0)
+            if len(x)
+            else self.reach.new_full((len(self.balls),), torch.inf)
+        )
+        can = apart <= self.radius + reach + self.reach + self.slack
         return [self.balls[k] for k in can.nonzero().flatten().tolist()]
+
+    def take(self, index: Tensor) -> Tensor:
+        """Return images (k, D) by position, as fine as the radius needs them."""
+        return self.shape(self.pool, self.pool.raw(index))
 
     def rows(self, ball: _Ball) -> Tensor:
         """Return the images (m, D) of a ball."""
-        return self.pool.single(self.pool.raw(ball.members))
+        return self.take(ball.members)
 
     def count(self, progress: Callable[[int, int], None]) -> Tensor:
         """Return how many uncovered images each would cover (N,): every pair of near balls once."""
@@ -132,7 +149,7 @@ class _Graph:
                     continue
                 if self.cancel():
                     raise Cancelled(f"probcover was cancelled at image {done} of {len(self.pool)}, before any pick.")
-                within = _near(x, self.rows(other), self.radius**2)  # (m, q)
+                within = _near(x, self.rows(other), self.squared)  # (m, q)
                 counts[ball.members] += within @ self.uncovered[other.members]
                 if other is not ball:
                     counts[other.members] += self.uncovered[ball.members] @ within
@@ -142,15 +159,15 @@ class _Graph:
 
     def gains(self, x: Tensor) -> Tensor:
         """Return how many uncovered images each row of x (k, D) would cover: (k,)."""
-        gained = x.new_zeros(len(x))
+        gained = self.uncovered.new_zeros(len(x))
         for ball in self.near(x):
-            gained += _near(x, self.rows(ball), self.radius**2) @ self.uncovered[ball.members]
+            gained += _near(x, self.rows(ball), self.squared) @ self.uncovered[ball.members]
         return gained
 
     def cover(self, x: Tensor) -> None:
         """Take what lies within the radius of any row of x (k, D) as covered."""
         for ball in self.near(x):
-            within = _near(x, self.rows(ball), self.radius**2)  # (k, m)
+            within = _near(x, self.rows(ball), self.squared)  # (k, m)
             self.uncovered[ball.members[within.amax(0) > 0]] = 0
 
 
@@ -158,9 +175,9 @@ def _cover(
     graph: _Graph, labeled: Rows, shuffled: Tensor, budget: int, progress: Callable[[int, int], None]
 ) -> list[int]:
     """Pick greedily until the budget is met or all is covered; counts are upper bounds, made exact at the top."""
-    for x in labeled.single(labeled.points).split(64):
-        graph.cover(x)
-    pool, shuffled = graph.pool, shuffled.to(graph.pool.device)
+    for index in torch.arange(len(labeled), device=labeled.points.device).split(64) if len(labeled) else ():
+        graph.cover(graph.shape(labeled, labeled.raw(index)))
+    shuffled = shuffled.to(graph.pool.device)
     counts = graph.count(progress)[shuffled]
     exact = torch.ones_like(counts, dtype=torch.bool)
     chosen: list[int] = []
@@ -172,11 +189,12 @@ def _cover(
             places = counts.topk(min(TOGETHER, len(counts))).indices
             places = places[~exact[places] & (places != top)]
             places = torch.cat([places.new_tensor([top]), places])  # among ties it may not be one of those
-            counts[places] = graph.gains(pool.single(pool.raw(shuffled[places])))
+            exactly = graph.gains(graph.take(shuffled[places]))
+            counts[places] = torch.minimum(counts[places], exactly)  # a pick stays at 0
             exact[places] = True
             continue
         chosen.append(int(shuffled[top]))
-        graph.cover(pool.single(pool.raw(shuffled[top : top + 1])))
+        graph.cover(graph.take(shuffled[top : top + 1]))
         counts[top] = 0
         exact.fill_(False)
         progress(len(chosen), budget)
@@ -185,4 +203,5 @@ def _cover(
 
 def _near(x: Tensor, y: Tensor, squared: float) -> Tensor:
     """Return 1 where rows of x (k, D) and y (q, D) lie within the radius, else 0: (k, q) float."""
-    return torch.addmm(squared_norms(y), x, y.T, alpha=-2).le_(squared - squared_norms(x)[:, None])
+    shifted = torch.addmm(squared_norms(y), x, y.T, alpha=-2)
+    return shifted.le_(squared - squared_norms(x)[:, None]).float()

@@ -14,6 +14,7 @@ from activekd_lab.selectors.view import PoolView
 
 LARGEST_CLUSTER = 4096  # members among which typicality is measured; of larger clusters an even sample
 SMALLEST_CLUSTER = 6  # members, labelled ones included, of a cluster that the authors' code visits
+TIGHT = 0.05  # mean distances of neighbours below it need float64: a product in float32 is off by 1e-3
 
 
 @register(
@@ -102,9 +103,14 @@ def _by_typicality(pool: Rows, members: Tensor, neighbors: int, power: int = 1) 
     if len(members) == 1:
         return [int(members[0])]
     x = pool.single(pool.raw(members))  # (m, D)
-    nearest = []
-    for rows in x.split(256):
-        apart = torch.cdist(rows, x)  # (256, m), itself at distance 0 included
-        closest = apart.topk(min(neighbors + 1, len(x)), largest=False).values
-        nearest.append(closest.pow(power).sum(1))
-    return [int(i) for i in members[torch.cat(nearest).sort(stable=True).indices]]
+    closest = _closest(x, neighbors)
+    if bool((closest.mean(1) < TIGHT).any()):
+        closest = _closest(pool.double(pool.raw(members)), neighbors)
+    nearest = closest.pow(power).sum(1)
+    return [int(i) for i in members[nearest.sort(stable=True).indices]]
+
+
+def _closest(x: Tensor, neighbors: int) -> Tensor:
+    """Return the distances of rows x (m, D) to the nearest of them, itself at 0 first."""
+    few = min(neighbors + 1, len(x))
+    return torch.cat([torch.cdist(rows, x).topk(few, largest=False).values for rows in x.split(256)])

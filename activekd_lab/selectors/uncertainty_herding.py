@@ -12,7 +12,7 @@ from activekd_lab.errors import SettingError
 from activekd_lab.selectors.engine.rows import Rows
 from activekd_lab.selectors.engine.scores import by_rows
 from activekd_lab.selectors.margin import closeness
-from activekd_lab.selectors.max_herding import herd
+from activekd_lab.selectors.max_herding import check_bandwidth, herd
 from activekd_lab.selectors.registry import register
 from activekd_lab.selectors.view import PoolView
 
@@ -57,10 +57,10 @@ def uncertainty_herding(
         SettingError: An option outside its range.
         Cancelled: `cancel` returned True.
     """
-    if not 0 < temperature < math.inf or (bandwidth is not None and not 0 < bandwidth < math.inf):
-        raise SettingError(
-            f"Expected `temperature` and `bandwidth` finite and above 0, but got {temperature} and {bandwidth}."
-        )
+    if not 0 < temperature < math.inf:
+        raise SettingError(f"Expected `temperature` to be finite and above 0, but got {temperature}.")
+    if bandwidth is not None:
+        check_bandwidth(bandwidth)
     weights = by_rows(lambda p: uncertainty(p, temperature), view.probabilities) if len(view.labeled_ids) else None
     if weights is not None and weights.max() > 0:
         weights = weights / weights.mean()
@@ -70,7 +70,9 @@ def uncertainty_herding(
 
 def uncertainty(p: Tensor, temperature: float) -> Tensor:
     """Return 1 - (first - second) of rows of probabilities (k, C) sharpened or flattened by a temperature: (k,)."""
-    return 1 + closeness((p.log() / temperature).softmax(1))
+    logs = p.log()
+    logs = logs - logs.amax(1, keepdim=True)  # what is divided by a small temperature may overflow, but for the largest
+    return 1 + closeness((logs / min(1e30, max(1e-30, temperature))).softmax(1))
 
 
 def smallest_distance(labeled: Rows) -> float:

@@ -43,12 +43,20 @@ def check_device(what: str, value: Tensor, own: Tensor) -> None:
         raise SettingError(f"Expected {what} on {own.device}, as the network, but got it on {value.device}; move one.")
 
 
-def as_float(images: Tensor) -> Tensor:
-    """Return images in [0, 1], of bytes or floats; features (B, D), where a student learns from them, as they are."""
-    if is_dense(images, 2) and images.is_floating_point():
-        return images  # a backbone of images refuses them
-    check_images(images)
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+def as_float(images: Tensor, own: Tensor) -> Tensor:
+    """Return images in [0, 1], of bytes or floats; features (B, D), where a student learns from them, as they are.
+
+    They come in the type of the network's `own` numbers.
+    """
+    if not (is_dense(images, 2) and images.is_floating_point()):  # a backbone of images refuses such
+        check_images(images)
+        images = images.float() / 255 if images.dtype == torch.uint8 else images
+    return images.to(own.dtype)
+
+
+def single(logits: Tensor) -> Tensor:
+    """Return half-precision numbers as float32, others as they are: a loss is off by a fifth in float16, or NaN."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def check_output(output: StudentOutput) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from activekd_lab.io.arguments import checked, unchecked
-from activekd_lab.students.images import check_batch
+from activekd_lab.students.images import check_batch, single
 from activekd_lab.students.student import StudentOutput
 
 
@@ -31,8 +31,8 @@ def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, tempera
         teacher_logits: (B, C); no gradient flows into them.
         temperature: T > 0, softens both sides; T² keeps the gradient's size (Hinton et al., arXiv:1503.02531).
     """
-    target = F.log_softmax(teacher_logits.detach() / temperature, dim=1)
-    log_p = F.log_softmax(student_logits / temperature, dim=1)
+    target = F.log_softmax(single(teacher_logits.detach()) / temperature, dim=1)
+    log_p = F.log_softmax(single(student_logits) / temperature, dim=1)
     return temperature**2 * F.kl_div(log_p, target, reduction="batchmean", log_target=True)
 
 
@@ -70,7 +70,7 @@ def dho_loss(
     """
     check_batch("dho_loss", labeled, labels, teacher_logits_labeled)
     check_batch("dho_loss", unlabeled, None, teacher_logits_unlabeled)
-    ce = F.cross_entropy(labeled.ce_logits, labels)
+    ce = F.cross_entropy(single(labeled.ce_logits), labels)
     divergence = unchecked(distillation_loss)
     kd_labeled = divergence(labeled.kd_logits, teacher_logits_labeled, temperature=temperature)
     kd_unlabeled = divergence(unlabeled.kd_logits, teacher_logits_unlabeled, temperature=temperature)
@@ -100,6 +100,6 @@ def teacher_loss(
 def label_loss(labeled: StudentOutput, labels: Tensor, *unused: object) -> DHOLoss:
     """Return the cross-entropy on labels alone (the baseline without distillation) in the shape of a `DHOLoss`."""
     check_batch("label_loss", labeled, labels, None)
-    ce = F.cross_entropy(labeled.ce_logits, labels)
+    ce = F.cross_entropy(single(labeled.ce_logits), labels)
     zero = torch.zeros_like(ce)
     return DHOLoss(ce, ce, zero, zero)

@@ -184,8 +184,8 @@ class DualHeadStudent(nn.Module):
         """Return (B, F) backbone features of (B, 3, H, W) images, uint8 or float in [0, 1]."""
         if self.freeze_backbone:
             with torch.no_grad():
-                return self.backbone.stages(as_float(images), self.image_size)
-        features: Tensor = self.backbone(as_float(images), self.image_size)
+                return self.backbone.stages(as_float(images, self.backbone.mean), self.image_size)
+        features: Tensor = self.backbone(as_float(images, self.backbone.mean), self.image_size)
         return features
 
     def heads(self, embedded: Tensor) -> StudentOutput:

@@ -154,6 +154,8 @@ def model_fingerprint(model: nn.Module) -> str:
         digest.update(line.encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())
+        if value.is_floating_point() and value.dtype != torch.float32:  # equal numbers, but computed with otherwise
+            digest.update(f"{value.dtype} {value.double().sum()}".encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 

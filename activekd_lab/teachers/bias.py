@@ -85,7 +85,7 @@ def find_clusters(points: Tensor, count: int, *, seed: int = 0) -> Clusters:
     fitted = KMeans(count, n_init=5, random_state=_state(seed)).fit(data)
     assignment = torch.from_numpy(fitted.labels_).long()
     centers = torch.from_numpy(fitted.cluster_centers_)
-    gaps = torch.cdist(centers, centers).fill_diagonal_(float("inf"))
+    gaps = torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(float("inf"))
     distances = (torch.from_numpy(data) - centers[assignment]).norm(dim=1)
     return Clusters(assignment, centers, gaps.amin(1) / 2, distances)
 
@@ -101,6 +101,9 @@ def choose_count(points: Tensor, counts: Sequence[int], *, seed: int = 0) -> int
 
     if not counts or not 2 <= min(counts) <= max(counts) < len(sample):
         raise SettingError(f"counts must lie in 2 … {len(sample) - 1}, fewer than the points, but got {list(counts)}.")
+
+    if bool((sample == sample[0]).all()):
+        raise SettingError("points must differ from one another for any number of clusters to fit, but are all equal.")
 
     def score(count: int) -> float:
         assignment = find_clusters(sample, count, seed=seed).assignment.numpy()

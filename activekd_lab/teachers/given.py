@@ -28,6 +28,8 @@ from activekd_lab.teachers.zero_shot import ZeroShotHead
 KINDS = ("probabilities", "logits", "embeddings")
 _TOLERANCE = 5e-3  # how far a row of probabilities may miss 1: float16 over many classes
 
+_LARGEST = 1e9  # logit, and scale of one: the loss of a student that disagrees with it stays finite
+
 
 @dataclass(frozen=True, eq=False)
 class GivenTeacher:
@@ -68,6 +70,11 @@ class GivenTeacher:
         if self.files is not None:  # the same rows for other pictures
             digest.update(repr({split: tuple(self.files[split]) for split in sorted(self.files)}).encode())
         return digest.hexdigest()[:16]
+
+    @property
+    def identity(self) -> str:
+        """The fingerprint: no arithmetic is left to do."""
+        return self.fingerprint
 
     @checked()
     def encode(self, split: Split, progress: Callable[[int, int], None] | None = None) -> Tensor:
@@ -172,8 +179,8 @@ def given_teacher(
     ((kind, train),) = given.items()
     if (kind == "embeddings") != (text is not None):
         raise SettingError("text=(C, D) belongs beside embeddings=(N, D), and only there.")
-    if not np.isfinite(scale) or scale <= 0:
-        raise SettingError(f"scale must be a positive number, but got {scale}.")
+    if not 0 < scale <= _LARGEST:
+        raise SettingError(f"scale must be a number above 0, {_LARGEST:g} at most, but got {scale}.")
     if test_files is not None and test is None:
         raise SettingError("test_files belongs beside test; without it, files names the pictures of both.")
     rows = {"train": _rows(kind, train, "the pool")}
@@ -237,6 +244,8 @@ def _rows(kind: str, values: Any, of: str) -> Tensor:
             raise DataError(f"embeddings of {of}: rows {bare[:5].tolist()} hold nothing but zeros.")
         return F.normalize(rows, dim=1)
     if kind == "logits":
+        if len(far := (rows.abs().amax(1) > _LARGEST).nonzero().flatten()):
+            raise DataError(f"logits of {of} must lie within ±{_LARGEST:g}, but rows {far[:5].tolist()} do not.")
         return rows
     if bool((rows < 0).any()) or bool(((rows.sum(1) - 1).abs() > _TOLERANCE).any()):
         raise DataError(f"probabilities of {of} must be 0 or more and sum to 1 in every row; give logits as logits=….")

@@ -83,3 +83,13 @@ def test_refusals():
             geometry.coverage_curve(X, C, counts)
     with pytest.raises(NonFiniteError, match="centers"):
         geometry.nearest_distances(X, -C, metric="hellinger")
+
+
+def test_centres_lie_on_themselves_and_an_offset_changes_nothing():
+    p = torch.randn(200, 64, generator=torch.Generator().manual_seed(0)).softmax(1)
+    assert geometry.share_within(p, p, 0.0) == 1.0
+    assert geometry.coverage_curve(p, p, [100, 200]).radii[1] == 0.0
+    x = torch.randn(100, 256, generator=torch.Generator().manual_seed(1)).double() * 1e-3
+    expected = torch.cdist(x, x[:30] + 1e-4, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    found = geometry.nearest_distances(x + 1e5, x[:30] + 1e5 + 1e-4)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)

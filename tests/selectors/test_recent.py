@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from activekd_lab.errors import Cancelled, SettingError
+from activekd_lab.errors import Cancelled, NonFiniteError, SettingError
 from activekd_lab.selectors import PoolView, bait, dropquery, max_herding, select
 from activekd_lab.selectors.conformance import check_selector, make_view
+from activekd_lab.selectors.engine.factored import Gradients
 from activekd_lab.selectors.engine.rows import Rows
-from activekd_lab.selectors.uncertainty_herding import smallest_distance
+from activekd_lab.selectors.uncertainty_herding import smallest_distance, uncertainty
 
 
 def g(seed=0):
@@ -274,3 +275,81 @@ def test_no_strategy_lets_memory_grow_with_classes_times_features():
         select(name, view, 10, generator=g())  # loads kernels and modules
         cost, _ = measure(lambda name=name: select(name, view, 10, generator=g()))
         assert cost.extra_bytes <= 16 * n + (64 << 20), (name, cost.extra_bytes / 2**20)
+
+
+EUCLIDEAN = [("kmeans", {"metric": "euclidean"})]
+OF_DIRECTIONS = ("kmeans", "coreset", "cluster_margin", "typiclust", "probcover", "max_herding", "uncertainty_herding")
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-39, 1e-25, 1e25, 1e39, 1e300])
+@pytest.mark.parametrize(("name", "options"), [*((n, {}) for n in OF_DIRECTIONS), ("dropquery", {}), *EUCLIDEAN])
+def test_features_beyond_the_range_of_float32_give_the_picks_of_ordinary_ones(name, options, scale):
+    view = make_view(60)
+    features, labeled = view.features.double(), view.labeled_features.double()
+    plain = replace(view, features=features, labeled_features=labeled)
+    power = 2.0 ** round(math.log2(scale))  # so that not even rounding differs
+    scaled = replace(view, features=features * power, labeled_features=labeled * power)
+    assert torch.equal(*(select(name, v, 9, generator=g(1), **options) for v in (plain, scaled)))
+
+
+@pytest.mark.parametrize("protocol", ["paper", "released"])
+def test_badge_sees_gradients_of_short_features_and_of_a_sure_student(protocol):
+    view = make_view(60)
+    short = replace(view, features=view.features * 2.0**-83, labeled_features=view.labeled_features * 2.0**-83)
+    assert torch.equal(*(select("badge", v, 9, generator=g(1), protocol=protocol) for v in (view, short)))
+    probabilities = torch.tensor([[1.0, 1e-25, 0.0]])
+    a, _ = Gradients(probabilities, torch.ones(1, 4), unit=True).take(torch.tensor([0]))
+    assert float(a.norm()) == pytest.approx(1)
+
+
+def test_bait_refuses_features_beside_which_its_regularization_is_lost():
+    view = make_view(60)
+    for scale in (1e18, 1e39):
+        large = replace(view, features=view.features.double() * scale, labeled_features=view.labeled_features.double())
+        large = replace(large, labeled_features=large.labeled_features * scale)
+        with pytest.raises(NonFiniteError, match="too large beside `regularization`"):
+            select("bait", large, 5, generator=g())
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-17, 2.0**-20, 2.0**-50, 2.0**30])
+def test_dropquery_finds_a_linear_head_at_any_scale_of_the_features(scale):
+    features, weights = torch.randn(300, 16, generator=g()), torch.randn(16, 5, generator=g(1))
+    view = make_view(300, classes=5, width=16)
+    view = replace(view, features=features, probabilities=(features @ weights).softmax(1))
+    view = replace(view, ce_probabilities=None, kd_probabilities=None)
+    scaled = replace(view, features=features * scale)
+    changes = [dropquery.class_changes(v, 0.75, 3, g(2)).float().mean() for v in (view, scaled)]
+    assert float(changes[0]) > 1
+    assert float(changes[1]) == pytest.approx(float(changes[0]), abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["max_herding", "uncertainty_herding"])
+@pytest.mark.parametrize("bandwidth", [1e-200, 1e-9, 1e9, 1e200])
+def test_a_bandwidth_that_tells_no_distances_apart_is_refused(name, bandwidth):
+    with pytest.raises(SettingError, match=r"Expected `bandwidth` in \[1e-06, 1e\+06\]"):
+        select(name, make_view(30), 3, generator=g(), bandwidth=bandwidth)
+
+
+@pytest.mark.parametrize(("temperature", "expected"), [(1e-38, [0.0, 1.0]), (1e-310, [0.0, 1.0]), (1e300, [1.0, 1.0])])
+def test_uncertainty_at_extreme_temperatures_is_its_limit(temperature, expected):
+    p = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]])
+    assert uncertainty(p, temperature).tolist() == expected
+
+
+@pytest.mark.parametrize("radius", [1e-200, 1e-4, 1e-3, 0.3])
+def test_probcover_covers_copies_at_any_radius(radius):
+    pictures = torch.randn(30, 512, generator=g(5)).repeat(10, 1)[torch.randperm(300, generator=g(6))]
+    view = make_view(300, labeled=0, width=512)
+    view = replace(view, features=pictures)
+    picks = select("probcover", view, 30, generator=g(1), radius=radius)
+    assert len(pictures[positions(view, picks)].unique(dim=0)) == 30  # each covers its ten copies
+
+
+def test_typiclust_tells_tight_groups_apart():
+    """Of a group within 1e-4 the middle is typical; products in float32 take it for rounding."""
+    away = torch.randn(40, 64, generator=g(3)) * torch.linspace(0, 1e-4, 40)[:, None]
+    view = replace(make_view(40, labeled=0, width=64), features=(torch.ones(1, 64) + away).float())
+    (place,) = positions(view, select("typiclust", view, 1, generator=g()))
+    x = unit(view.features)
+    apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").topk(21, largest=False).values.sum(1)
+    assert place == int(apart.argmin())

@@ -176,3 +176,10 @@ def test_a_student_of_ones_own_network_loads_with_a_network_like_it(tmp_path, g)
     SavedStudent(DualHeadStudent("features/4", 2, image_size=8), ("a", "b")).save(tmp_path / "named")
     with pytest.raises(SettingError, match="built by name; leave backbone out"):
         load_student(tmp_path / "named", backbone=net())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_float_images_of_any_precision_are_predicted(dtype):
+    saved = SavedStudent(DualHeadStudent("small_cnn", 3), NAMES)
+    images = IMAGES.float() / 255
+    torch.testing.assert_close(saved.predict(images.to(dtype)), saved.predict(images), atol=2e-3, rtol=0)

@@ -93,3 +93,14 @@ def test_no_image_has_no_loss():
 def test_label_loss_is_cross_entropy():
     out = output([[1.0, 0.0]], [[9.0, 0.0]])
     assert float(label_loss(out, torch.tensor([1])).total) == pytest.approx(math.log(1 + math.e))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(dtype):
+    one, other = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    expected = distillation_loss(one, other, temperature=1000.0)
+    assert float(distillation_loss(one.to(dtype), other.to(dtype), temperature=1000.0)) == pytest.approx(
+        float(expected)
+    )
+    far = torch.tensor([[6e4, 0.0]], dtype=dtype)
+    assert float(distillation_loss(far, far, temperature=0.001)) == 0

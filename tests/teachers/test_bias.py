@@ -152,3 +152,8 @@ def test_scikit_learn_is_loaded_only_when_used():
     loaded = "{'sklearn', 'open_clip'} & set(sys.modules)"
     code = f"import sys, activekd_lab.teachers.bias, activekd_lab.teachers.clap; sys.exit(bool({loaded}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_equal_points_have_no_number_of_clusters():
+    with pytest.raises(SettingError, match="points must differ"):
+        choose_count(torch.full((50, 3), 1 / 3), [2, 3])

@@ -14,7 +14,7 @@ from activekd_lab.data.task import Split, Task
 from activekd_lab.device import resolve_device, resolve_precision
 from activekd_lab.errors import DataError, ModelFilesError, NonFiniteError, SettingError, UnknownNameError
 from activekd_lab.students.towers import BUNDLED, check_model
-from activekd_lab.teachers.clip import load_teacher
+from activekd_lab.teachers.clip import Teacher, load_teacher
 from activekd_lab.teachers.zero_shot import ZeroShotHead
 
 
@@ -294,3 +294,10 @@ def test_prompts_that_were_cut_are_said_and_those_that_just_fit_are_not(teacher)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         teacher.encode_text([fits])
+
+
+def test_a_teacher_that_computes_or_looks_otherwise_is_another():
+    usual, rough = (load_teacher("bundled", device="cpu", precision=p) for p in ("fp32", "bf16"))
+    assert usual.identity == usual.fingerprint == rough.fingerprint != rough.identity
+    other = Teacher("bundled", usual.model, str, usual.tokenizer)
+    assert other.identity not in (usual.identity, rough.identity)

@@ -145,3 +145,11 @@ def test_paths_are_not_passed_over(task, g):
         given_teacher(logits=train, files=[f"{i}.png" for i in range(len(train))], test=test).encode(task.train)
     with pytest.raises(SettingError, match="test_files belongs beside test"):
         given_teacher(logits=train, test_files=["0.png"])
+
+
+def test_logits_and_scales_that_no_loss_survives_are_refused(task, g):
+    train, test = rows(task, g)
+    with pytest.raises(SettingError, match="scale must be a number above 0"):
+        given_teacher(embeddings=train, text=torch.eye(3), test=test, scale=1e308)
+    with pytest.raises(DataError, match="must lie within ±1e\\+09, but rows"):
+        given_teacher(logits=train * 1e38, test=test)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from activekd_lab.selectors.engine.products import squared_norms
+from activekd_lab.selectors.engine.rows import rescaled, rescaling, unit_rows
 
 PIECE_ROWS = 1024
 
@@ -21,6 +22,7 @@ class Gradients:
 
     def __init__(self, probabilities: Tensor, features: Tensor, *, unit: bool = False) -> None:
         self.probabilities, self.features, self.unit = probabilities, features, unit
+        self.factor = max(1.0, rescaling(features))  # of short features: their squares would vanish
 
     def __len__(self) -> int:
         return len(self.features)
@@ -37,11 +39,12 @@ class Gradients:
             yield start, self._factors(self.probabilities[start:end], self.features[start:end])
 
     def _factors(self, p: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        a, h = p.to(torch.float32, copy=True), h.float()
+        a, short = p.to(torch.float32, copy=True), h
+        h = rescaled(h, self.factor)
         top = a.argmax(1, keepdim=True)
         a.scatter_add_(1, top, torch.full_like(top, -1, dtype=torch.float32))
         if self.unit:
-            a, h = torch.nn.functional.normalize(a, eps=1e-30), torch.nn.functional.normalize(h, eps=1e-30)
+            a, h = unit_rows(a), unit_rows(short)
         return a, h
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal, get_args
 
@@ -9,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from activekd_lab.errors import NonFiniteError, SettingError
 from activekd_lab.io.numbers import as_tensor
@@ -22,13 +22,16 @@ PIECE_BYTES = {"cpu": 2 << 20, "other": 64 << 20}
 PIECE_ROWS = {"cpu": 1024, "other": 16384}
 """Most float32 bytes and rows of a piece: on a CPU it stays in cache, elsewhere it fills the device."""
 
+LENGTHS = {torch.float32: (1e-15, 1e15), torch.float64: (1e-30, 1e150)}
+"""Between these lengths a row's squares neither vanish nor overflow."""
+
 
 class Rows:
     """Points as float32 (for products) and float64 (for settled differences), after the metric's own transform.
 
     In the transformed space every metric is a function of the squared Euclidean distance: `euclidean` d = sqrt(d2);
     `cosine` 1 - cos = d2 / 2 on unit rows (a zero row stays zero); `hellinger` d = sqrt(d2 / 2) on square roots.
-    With `among` (k,), positions in `points`, the rows are those k, in that order.
+    With `among` (k,), positions in `points`, the rows are those k, in that order. All are taken times `factor`.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Rows:
         metric: Metric = "euclidean",
         device: torch.device | str | None = None,
         among: Tensor | None = None,
+        factor: float = 1.0,
     ) -> None:
         if metric not in get_args(Metric):
             raise SettingError(f"Expected `metric` to be one of {', '.join(get_args(Metric))}, but got {metric!r}.")
@@ -44,7 +48,7 @@ class Rows:
         if self.points.ndim != 2 or self.points.dtype not in FLOATS:
             got = f"{self.points.dtype} {tuple(self.points.shape)}"
             raise SettingError(f"Expected points as a 2-d floating array (rows, D), but got {got}.")
-        self.metric = metric
+        self.metric, self.factor = metric, factor
         self.device = torch.device(device) if device is not None else self.points.device
         self.among = None if among is None else among.to(self.points.device)
         self.count, self.width = self.points.shape  # N, D
@@ -74,11 +78,11 @@ class Rows:
 
     def single(self, raw: Tensor) -> Tensor:
         """Transform raw rows for products: (k, D) float32."""
-        return self._transform(raw.float())
+        return self._transform(raw, torch.float32)
 
     def double(self, raw: Tensor) -> Tensor:
         """Transform raw rows for exact differences: (k, D) float64."""
-        return self._transform(raw.double())
+        return self._transform(raw, torch.float64)
 
     def distance(self, squared: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn squared Euclidean distances of transformed rows into the metric's distance."""
@@ -86,10 +90,40 @@ class Rows:
             return squared / 2
         return np.sqrt(squared / 2 if self.metric == "hellinger" else squared)
 
-    def _transform(self, rows: Tensor) -> Tensor:
+    def _transform(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
         if self.metric == "cosine":
-            return F.normalize(rows, dim=1, eps=1e-30)
-        return rows.sqrt() if self.metric == "hellinger" else rows
+            return unit_rows(raw, dtype)
+        if self.factor != 1.0:
+            raw = raw.double() * self.factor
+        return raw.to(dtype).sqrt() if self.metric == "hellinger" else raw.to(dtype)
+
+
+def unit_rows(raw: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return rows (k, D) divided by their lengths, whatever those are; a zero row stays zero."""
+    rows = raw.to(dtype)
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    unit: Tensor = rows / lengths.clamp_min(1e-30)
+    shortest, longest = LENGTHS[dtype]
+    odd = ~((lengths >= shortest) & (lengths <= longest)).flatten()
+    if rows.shape[1] and bool(odd.any()):  # squares that vanish, or overflow
+        far = raw[odd].double()
+        far = far / far.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+        unit[odd] = (far / torch.linalg.vector_norm(far, dim=1, keepdim=True).clamp_min(1e-30)).to(dtype)
+    return unit
+
+
+def rescaling(points: Tensor) -> float:
+    """Return the power of two that brings (N, D) numbers to about 1, or 1 where float32 holds their squares well."""
+    rows = max(1, PIECE_BYTES["cpu"] // max(1, points.shape[1]))
+    largest = max((float(piece.abs().max()) for piece in points.split(rows) if piece.numel()), default=0.0)
+    if not 0 < largest < math.inf or 2.0**-10 <= largest <= 2.0**40:
+        return 1.0
+    return 2.0 ** max(-1000, min(1000, -math.frexp(largest)[1]))
+
+
+def rescaled(raw: Tensor, factor: float) -> Tensor:
+    """Return float32 rows times `rescaling` of all."""
+    return raw.float() if factor == 1.0 else (raw.double() * factor).float()
 
 
 def check_finite(values: Tensor, start: int, name: str) -> None:

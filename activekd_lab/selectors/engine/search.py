@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from activekd_lab.device import threads_set
-from activekd_lab.errors import Cancelled
+from activekd_lab.errors import Cancelled, NonFiniteError
 from activekd_lab.selectors.engine.block import Block
 from activekd_lab.selectors.engine.candidates import Candidates, Ties
 from activekd_lab.selectors.engine.centers import Centers, longest
 from activekd_lab.selectors.engine.distances import Distances, Positions, Values
 from activekd_lab.selectors.engine.products import squared_norms
-from activekd_lab.selectors.engine.rows import Rows, check_finite
+from activekd_lab.selectors.engine.rows import LENGTHS, Rows, check_finite
 from activekd_lab.selectors.engine.tuning import Tuning
 
 
@@ -105,10 +105,16 @@ class Search:
         """Bound every point, from one pass over them, and open the first block."""
         self.block, self.renewed = Block.of_none(self.distances.rows.width), len(self.centers)
         self.pool = Candidates(None, self.distances.bounds(self.cancel, 0))
+        self._refuse_vanishing(self.distances.anchors.longest)
         self.distances.know_longest(self.distances.anchors.longest)
         self.pool.scores[self.picked] = -np.inf
         self._open_front()
         self._open_block()
+
+    def _refuse_vanishing(self, longest: float) -> None:
+        """Refuse points whose squares (the largest norm is given) float32 takes for nothing."""
+        if longest < LENGTHS[torch.float32][0] ** 2 and bool(self.distances.rows.points.any()):
+            raise NonFiniteError("Expected points whose squares float32 can hold, but they vanish; rescale the points.")
 
     def _farthest(self) -> int:
         """Return the row in the block of the farthest point; ties go to the first in the drawn order."""
