@@ -2,7 +2,7 @@
 
     pip install -e ".[docs]" && python docs/build.py SITE [PATTERN of notebooks]
 
-The student notebooks run small and unanswered, in this process. Sphinx' warnings, a link to nowhere among them, are
+The student notebooks run small and unanswered, two at a time. Sphinx' warnings, a link to nowhere among them, are
 errors.
 """
 
@@ -13,8 +13,11 @@ import json
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from importlib import import_module
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,22 +48,24 @@ def main(target: str, pattern: str = "*.ipynb") -> int:
         (source / "docs/api.md").write_text(api(), "utf-8")
         (source / "static").mkdir()
         shutil.copy(Path(plotly.__file__).parent / "package_data/plotly.min.js", source / "static")
-        for path in sorted((source / "notebooks").glob(pattern)):
-            print(f"running {path.name}", flush=True)
-            path.write_text(executed(path, source / "work"), "utf-8")
+        run = partial(execute, folder=source / "work")
+        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+            list(pool.map(run, sorted((source / "notebooks").glob(pattern))))
         return build_main(["-q", "-W", "--keep-going", str(source), target])
 
 
-def executed(path: Path, folder: Path) -> str:
-    """Return a notebook with its outputs; figures as pages show them."""
-    folder.mkdir(exist_ok=True)
-    options: dict[str, Any] = {"engine_name": engine.NAME, "cwd": folder, "progress_bar": False}
+def execute(path: Path, folder: Path) -> None:
+    """Fill in a notebook's outputs, in a folder of its own; figures as pages show them."""
+    print(f"running {path.name}", flush=True)
+    place = folder / path.stem
+    place.mkdir(parents=True)
+    options: dict[str, Any] = {"engine_name": engine.NAME, "cwd": place, "progress_bar": False}
     notebook = papermill.execute_notebook(path, None, {"profile": "smoke"}, **options)
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if PLOTLY in output.get("data", {}):
                 output.data = {"text/html": living(output.data[PLOTLY])}
-    return nbformat.writes(notebook)
+    path.write_text(nbformat.writes(notebook), "utf-8")
 
 
 def living(figure: dict[str, Any]) -> str:
