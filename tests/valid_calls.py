@@ -455,6 +455,7 @@ CALLS = {
     "compare.variants.finished": lambda w: (akd.compare.variants.finished, {"result": w.results[0]}),
     "compare.variants.varied_keys": lambda w: (akd.compare.variants.varied_keys, {"results": w.results}),
     "compare.variants.datasets": lambda w: (akd.compare.variants.datasets, {"results": w.results}),
+    "compare.variants.distinct": lambda w: (akd.compare.variants.distinct, {"results": w.results}),
     "compare.variants.variants": lambda w: (akd.compare.variants.variants, {"results": w.results}),
     # labelling and runs
     "labeling.label_folder": lambda w: (

@@ -75,8 +75,12 @@ class Tab:
             self.outside.append(request.url)
 
     def text_problems(self) -> list[str]:
-        """Say which texts of the page's plots overlap or are cut off."""
-        found: list[str] = self.page.evaluate(_TEXTS)
+        """Say which texts of the page's plots overlap or are cut off, and stay so: figures follow their width late."""
+        found: list[str] = []
+        for _ in range(20):
+            if not (found := self.page.evaluate(_TEXTS)):
+                break
+            self.page.wait_for_timeout(500)
         return found
 
     def screenshot(self, name: str, *, of: Any = None, full_page: bool = False) -> Path:

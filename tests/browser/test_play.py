@@ -21,7 +21,6 @@ def look(tab, ground, name):
     """Look at both widgets as they are: contrast, focus and names, texts; and keep a picture of each."""
     for number, widget in ((1, "pick-yourself"), (2, "failure-gallery")):
         cell = tab.cell(number)
-        tab.page.wait_for_timeout(500)  # a figure that is drawn again for its width
         assert problems(tab.page, ground) == []
         assert tab.text_problems() == []
         tab.screenshot(f"{widget}-{name}", of=cell)
