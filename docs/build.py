@@ -49,7 +49,8 @@ def main(target: str, pattern: str = "*.ipynb") -> int:
         (source / "static").mkdir()
         shutil.copy(Path(plotly.__file__).parent / "package_data/plotly.min.js", source / "static")
         run = partial(execute, folder=source / "work")
-        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        # a process each: the engine makes the notebook its `__main__`
+        with ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as pool:
             list(pool.map(run, sorted((source / "notebooks").glob(pattern))))
         return build_main(["-q", "-W", "--keep-going", str(source), target])
 
