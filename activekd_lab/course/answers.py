@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from activekd_lab.course.effects import aliases, changes, effects, root
 from activekd_lab.errors import DataError
 from activekd_lab.io.files import read_text, shown
 
@@ -75,13 +76,14 @@ class Exercise:
 
 @dataclass
 class _Cell:
-    """A code cell: the text that Python reads, its statements, what each binds and needs, or its syntax error."""
+    """A code cell: the text that Python reads, its statements, what each binds, needs and changes, its syntax error."""
 
     source: str
     tagged: bool
     body: list[ast.stmt]
     binds: list[set[str]]
     needs: list[set[str]]
+    changes: list[set[str]] = field(default_factory=list)
     error: str = ""
 
 
@@ -100,6 +102,7 @@ def read_exercises(notebook: str | Path, known: dict[str, str]) -> list[Exercise
         if cell.cell_type == "code":
             cells.append(_read(cell, left))
             left -= len(cell.source) if len(cell.source) <= left else 0
+    _see_changes(cells)
     found: dict[str, tuple[int, int, str]] = {}  # the last check of each name: cell, statement, what it is given
     for i, cell in enumerate(cells):
         for j, statement in enumerate(cell.body):
@@ -145,7 +148,7 @@ def _read(cell: Any, most: int) -> _Cell:
         body = found
     except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
         error = f"{type(fault).__name__}: {fault}"
-    return _Cell(source, "exercise" in tags, body, [b for b, _ in pairs], [n for _, n in pairs], error)
+    return _Cell(source, "exercise" in tags, body, [b for b, _ in pairs], [n for _, n in pairs], error=error)
 
 
 def _parse(source: str) -> tuple[str, list[ast.stmt]]:
@@ -169,12 +172,22 @@ def _names(statement: ast.stmt) -> tuple[set[str], set[str]]:
     needs = {s.get_name() for s in table.get_symbols() if s.is_referenced()} | _globals(table)
     for node in ast.walk(statement):
         changed = isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del)
-        if changed and (root := _root(node)):
-            binds.add(root)
+        if changed and (name := root(node)):
+            binds.add(name)
     match statement:
         case ast.Expr(ast.Call(ast.Attribute() as method)):  # seen.update(…) may change `seen`
-            binds.add(_root(method))
+            binds.add(root(method))
     return binds, needs
+
+
+def _see_changes(cells: Sequence[_Cell]) -> None:
+    """Note for every statement what it changes; modules are left out, which any call would seem to change."""
+    statements = [statement for cell in cells for statement in cell.body]
+    known = effects(statements)
+    modules = {name for s in statements if isinstance(s, ast.Import | ast.ImportFrom) for name in _names(s)[0]}
+    for cell in cells:
+        cell.changes = [changes(statement, known) - modules for statement in cell.body]
+        cell.needs = [needs | aliases(s) for needs, s in zip(cell.needs, cell.body, strict=True)]
 
 
 def _globals(table: symtable.SymbolTable) -> set[str]:
@@ -184,17 +197,10 @@ def _globals(table: symtable.SymbolTable) -> set[str]:
     return found
 
 
-def _root(node: ast.AST) -> str:
-    """Return the name at the root of `name.a[b].c(…)`."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def _checks(statement: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Yield name and function of every `….check("name", function)` in a statement."""
+    """Yield name and function of every `check("name", function)` in a statement, whatever `check` is called there."""
     for node in ast.walk(statement):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "check":
+        if isinstance(node, ast.Call):
             given = dict(zip(("name", "function"), node.args, strict=False))
             given |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
             match given.get("name"), given.get("function"):
@@ -232,14 +238,15 @@ def _exercise(cells: Sequence[_Cell], name: str, cell: int, statement: int, give
 
 
 def _defining() -> tuple[type[ast.stmt], ...]:
-    return (*_DEFINITIONS, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.If, ast.With, ast.Try, ast.For)
+    return (*_DEFINITIONS, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.If, ast.With, ast.Try, ast.For,
+            ast.While, ast.Match)  # fmt: skip
 
 
 def _slice(cells: Sequence[_Cell], places: Sequence[tuple[int, int]], needs: set[str]) -> list[tuple[int, int]]:
     """Return the statements among places that the names need, directly or through others, in order."""
     binding: dict[str, list[tuple[int, int]]] = {}
     for i, j in places:
-        for name in cells[i].binds[j]:
+        for name in cells[i].binds[j] | cells[i].changes[j]:
             binding.setdefault(name, []).append((i, j))
     wanted, seen, chosen = set(needs), set[str](), set[tuple[int, int]]()
     more = [(i, j) for i, j in places if _takes_all(cells[i].body[j])]
@@ -287,7 +294,7 @@ def _flags(cells: Sequence[_Cell], chosen: Sequence[tuple[int, int]]) -> tuple[s
     imported = {name for node in nodes for name in _from_library(node)}
     library, words = set(), set()
     for node in (n for statement in nodes for n in ast.walk(statement)):
-        if isinstance(node, ast.Attribute | ast.Name) and _root(node) in imported:
+        if isinstance(node, ast.Attribute | ast.Name) and root(node) in imported:
             library.add(ast.unparse(node))
         if isinstance(node, ast.Import | ast.ImportFrom):
             roots = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
