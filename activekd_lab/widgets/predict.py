@@ -105,7 +105,7 @@ class Predict:
     Example:
         >>> ask = Predict("doc.coin", "Heads or tails?", ["heads", "tails"], store="no-such-file.json")
         >>> print(ask.reveal("tails"))
-        You locked no prediction; it is tails.
+        You locked no prediction; the answer is tails.
     """
 
     def __init__(
@@ -145,11 +145,11 @@ class Predict:
         """Return what is true beside what was said, the explanation, and the score so far."""
         told = self._text(truth)
         if self.answer is None:
-            return Shown(f"You locked no prediction; it is {told}. {why}".rstrip())
+            return Shown(f"You locked no prediction; the answer is {told}. {why}".rstrip())
         near = abs(float(self.answer.said) - float(truth)) <= self.within if self.number else self.answer.said == truth
         if self.answer.right is None:
             self._keep(self.answer.model_copy(update={"right": bool(near)}))
-        said = f"You said {self._text(self.answer.said)}, {self.answer.sure:.0%} sure; it is {told}: "
+        said = f"You said {self._text(self.answer.said)}, {self.answer.sure:.0%} sure; the answer is {told}: "
         verdict = "right" if self.answer.right else "not this time"
         verdict += ", by the first run, which counts" * (self.answer.right is not bool(near))
         return Shown(" ".join(filter(None, (f"{said}{verdict}.", why, str(self._read().score())))))

@@ -36,9 +36,10 @@ def test_revealing_scores_a_prediction_once(store):
     ask = Predict("00.coin", "Heads or tails?", ["heads", "tails"], store=store)
     ask.lock("tails", 0.8)
     said = ask.reveal("heads", "It was loaded.")
-    assert said.startswith("You said tails, 80% sure; it is heads: not this time. It was loaded. Right so far: 0 of 1")
+    told = "You said tails, 80% sure; the answer is heads: not this time. It was loaded. Right so far: 0 of 1"
+    assert said.startswith(told)
     assert "Brier score 0.64" in said
-    assert "it is tails: not this time, by the first run, which counts." in ask.reveal("tails")
+    assert "the answer is tails: not this time, by the first run, which counts." in ask.reveal("tails")
     assert json.loads(store.read_text())["predictions"]["00.coin"]["right"] is False
 
 
@@ -47,8 +48,8 @@ def test_a_number_is_right_within_its_margin(store, truth, right):
     ask = Predict("00.final", "Which share?", (0, 100), within=5, unit=" %", store=store)
     ask.lock(95, 0.5)
     assert (": right." in ask.reveal(truth)) is right
-    assert f"it is {truth:g} %" in ask.reveal(truth)
-    assert "it is 98.8 %" in ask.reveal(98.8346), "digits that a test set does not carry are left out"
+    assert f"the answer is {truth:g} %" in ask.reveal(truth)
+    assert "the answer is 98.8 %" in ask.reveal(98.8346), "digits that a test set does not carry are left out"
 
 
 def test_five_predictions_tell_how_sure_one_may_be(store):
@@ -62,7 +63,7 @@ def test_five_predictions_tell_how_sure_one_may_be(store):
 
 def test_without_an_answer_nothing_is_written_or_scored(store):
     ask = Predict("00.coin", "Heads or tails?", ["heads", "tails"], store=store)
-    assert ask.reveal("heads", "Because.") == "You locked no prediction; it is heads. Because."
+    assert ask.reveal("heads", "Because.") == "You locked no prediction; the answer is heads. Because."
     assert not store.exists()
     assert "Not locked yet" in repr(ask)
 
