@@ -79,6 +79,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        what = "images of {2} × {3}".format(*self.images.shape) if self.pictured else "rows of features"
+        return f"<{self.name}: {len(self):,} {what}>"
+
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.images[index], int(self.labels[index])
 

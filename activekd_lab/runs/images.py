@@ -13,6 +13,7 @@ from activekd_lab.io.files import damaged, read_text
 from activekd_lab.runs.records import PredictedSplit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -86,7 +87,7 @@ def _rows(result: RunResult, task: Task | None, pool_said: Stored, test_said: St
     if task is not None:
         rows = image_rows(task)
     elif result.folder is not None and (path := result.folder / "images.csv").exists():
-        rows = _read(path)
+        rows = _read(path, result.class_names)
     else:
         names = {x.id: (x.label, result.class_names[x.label]) for x in result.labels}
         ids = sorted(names) if pool_said is None else range(len(pool_said))
@@ -103,16 +104,30 @@ def _rows(result: RunResult, task: Task | None, pool_said: Stored, test_said: St
     return [(*row[:3], None if row[3] == "" else row[3], row[4]) for row in rows]
 
 
-def _read(path: Path) -> list[tuple[object, ...]]:
+def _read(path: Path, class_names: Sequence[str]) -> list[tuple[object, ...]]:
     rows = csv.reader(io.StringIO(read_text(path, kind=RunFolderError), newline=""), strict=True)
     try:
         if tuple(next(rows, ())) != COLUMNS:
             raise ValueError(f"the columns are not {','.join(COLUMNS)}")
-        return [(int(i), split, name, int(y) if y else "", said) for i, split, name, y, said in rows]
+        found: list[tuple[Any, ...]] = [
+            (int(i), split, name, int(y) if y else "", said) for i, split, name, y, said in rows
+        ]
+        _refuse_disorder(found, class_names)
+        return found
     except (ValueError, csv.Error) as error:
         raise RunFolderError(
             damaged(path, error, "delete that file; the run does not need it", rows.line_num)
         ) from error
+
+
+def _refuse_disorder(rows: Sequence[tuple[Any, ...]], class_names: Sequence[str]) -> None:
+    pool = sum(row[1] == "train" for row in rows)
+    order = [*((i, "train") for i in range(pool)), *((i, "test") for i in range(len(rows) - pool))]
+    for (i, split, _, y, said), wanted in zip(rows, order, strict=True):
+        if (i, split) != wanted:
+            raise ValueError(f"the row of {split} {i} stands where {wanted[1]} {wanted[0]} belongs")
+        if said != (class_names[y] if y != "" and 0 <= y < len(class_names) else "") or (y != "" and not said):
+            raise ValueError(f"{split} {i} has the label {y} and the class {said!r}")
 
 
 def _distances(probabilities: np.ndarray[Any, Any], ids: list[int]) -> np.ndarray[Any, Any]:

@@ -37,7 +37,7 @@ import activekd_lab as akd
 from activekd_lab import stats
 from activekd_lab.compare import comparison, tables, variants
 from activekd_lab.course import notebooks
-from activekd_lab.runs.stored import find_runs, load_run
+from activekd_lab.runs.stored import load_runs
 from activekd_lab.active.parallel import run_all
 
 notebooks.start("accuracy")
@@ -71,7 +71,8 @@ print(f"profile {parameters.profile}: {store or f'{len(configs)} small runs'}")
 
 # %%
 if store:
-    results = [load_run(folder) for folder in find_runs([Path(store)])]
+    results, left_out = load_runs([Path(store)])
+    print(*left_out, sep="\n")
 else:
     results = run_all(configs, "compare-runs").results
 results = [run for run in results if comparison.finished(run)]

@@ -29,7 +29,7 @@ import activekd_lab as akd
 from activekd_lab.compare import claims
 from activekd_lab.course import notebooks
 from activekd_lab.course.experiments import claims as measured
-from activekd_lab.runs.stored import find_runs
+from activekd_lab.runs.stored import load_runs
 from activekd_lab.active.parallel import run_all
 
 notebooks.start("claims")
@@ -200,9 +200,9 @@ plan = [
     for method in methods
     for seed in range(seeds)
 ]
-results = [akd.load_run(folder) for folder in find_runs([runs])] if runs else run_all(plan, "runs").results
+results, left_out = load_runs([runs]) if runs else (run_all(plan, "runs").results, [])
 evidence = claims.from_runs(results)
-print(f"{len(results)} runs give {len(evidence)} numbers")
+print(*left_out, f"{len(results)} runs give {len(evidence)} numbers", sep="\n")
 
 # %%
 names = {str(run.config["task"]) for run in results}

@@ -107,3 +107,9 @@ def test_the_fingerprint_knows_pixels_labels_classes_and_the_test_split():
     changed = [task(("b", "a")), task(train=other), task(train=mirrored), task(test=other), task(test=mirrored)]
     assert len({task().fingerprint, *(t.fingerprint for t in changed)}) == 6
     assert task().fingerprint == task().fingerprint
+
+
+def test_a_task_is_shown_without_its_tensors():
+    task = load_task("shapes", num_classes=4, pool_size=40, test_per_class=2, val_per_class=2)
+    assert "train=<train: 40 images of 32 × 32>" in repr(task)
+    assert "tensor" not in repr(task)

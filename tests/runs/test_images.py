@@ -119,5 +119,12 @@ def test_a_damaged_table_is_one_sentence_and_the_run_does_not_need_it(ran, tmp_p
         (folder / "images.csv").write_text(text)
         with pytest.raises(RunFolderError, match=r"images\.csv is damaged .*; delete that file; the run does not need"):
             load_run(folder).to_frame()
+    whole = (result.folder / "images.csv").read_text().splitlines()
+    first = whole[1].split(",")
+    wrong = ",".join([*first[:4], f'"{result.class_names[int(first[3]) - 1]}"'])
+    for rows in (whole[2:3] + whole[1:2] + whole[3:], [wrong, *whole[2:]], whole[2:]):
+        (folder / "images.csv").write_text("\n".join([whole[0], *rows]) + "\n")
+        with pytest.raises(RunFolderError, match=r"images\.csv is damaged .*(stands where|has the label)"):
+            load_run(folder).to_frame()
     (folder / "images.csv").unlink()
     assert load_run(folder).to_frame().id.tolist() == sorted(x.id for x in result.labels)
