@@ -1,5 +1,7 @@
 """The walk of a configuration from the command line to a selector, followed by a tracer and told in the README."""
 
+import ast
+import statistics
 import sys
 from pathlib import Path
 
@@ -90,3 +92,17 @@ def test_each_idea_of_the_papers_has_a_file_and_the_sitting_is_in_order():
 def test_the_sitting_is_fifteen_hundred_lines_at_most():
     lines = {name: len((ROOT / f"{name}.py").read_text("utf-8").splitlines()) for name in SITTING}
     assert sum(lines.values()) <= 1500, lines
+
+
+def test_no_file_and_no_function_is_longer_than_one_reads_at_a_time():
+    files = {path: path.read_text("utf-8") for path in ROOT.rglob("*.py")}
+    assert len([path for path in files if path.parent == ROOT]) <= 8
+    assert [f"{path.relative_to(ROOT)}" for path, text in files.items() if text.count("\n") > 320] == []
+    functions = [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", node.end_lineno - node.lineno + 1)
+        for path, text in files.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [name for name, lines in functions if lines > 60] == []
+    assert statistics.median(lines for _, lines in functions) <= 8

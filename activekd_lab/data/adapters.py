@@ -52,8 +52,7 @@ def task_from(
         labels: (N,) integers beside arrays or features; -1 where nobody knows. A dataset has its own.
         class_names: C names as they enter the prompts, in the order of the labels; None takes the source's own.
         test: the test split, of the same kind; None holds out `test_share`. Where both say their classes, its labels
-            are taken by name: a test folder may lack a class. Copies of one picture are kept on one side of a drawn
-            test split; of a given one they are counted in `left_out`.
+            are taken by name: a test folder may lack a class. Copies stay on one side of a drawn split.
         test_labels: its labels.
         test_share: share of each class's labelled rows that is held out, drawn by `seed`.
         name: of the task.
@@ -85,13 +84,20 @@ def task_from(
         train, class_names = _image_split("train", first, image_size, limit, progress), class_names or first.names
         held = None if second is None else _image_split("test", second[0], image_size, limit, progress, second[1])
     names = _class_names(class_names, train.labels)
+    train, held, left_out = _with_test(train, held, test_share, seed, names)
+    return Task(name, names, tuple(templates), train, held, horizontal_flip=horizontal_flip, left_out=left_out)
+
+
+def _with_test(
+    train: Split, held: Split | None, share: float, seed: int, names: Sequence[str]
+) -> tuple[Split, Split, LeftOut]:
+    """Return the pool, the test split, drawn where there is none, and what to say of both."""
     notes = _class_notes(names, train)
     if held is None:
-        train, held = _held_out(train, test_share, seed, names, notes)
-    elif shared := _rows_in(train, held):
+        return *_held_out(train, share, seed, names, notes), LeftOut(notes=notes)
+    if shared := _rows_in(train, held):
         notes.append(f"{shared} of the pool's rows are exact copies of test rows, so the test split is not unseen.")
-    left_out = LeftOut(notes=notes)
-    return Task(name, names, tuple(templates), train, held, horizontal_flip=horizontal_flip, left_out=left_out)
+    return train, held, LeftOut(notes=notes)
 
 
 def _splits(source: Any, test: Any) -> tuple[Any, Any]:

@@ -172,3 +172,11 @@ def _described(value: object) -> str | None:
     if isinstance(value, tuple | list):
         return str([_described(item) for item in value])
     return repr(value) if isinstance(value, _PLAIN) else getattr(value, "__name__", None)
+
+
+def transform_of(model: Any) -> Any:
+    """Return the transform of images that a model's own settings ask for, None without such."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: PLC0415  (slow import)
+
+    asked = getattr(getattr(model, "visual", None), "preprocess_cfg", None)
+    return None if asked is None else image_transform_v2(PreprocessCfg(**asked), is_train=False)

@@ -37,7 +37,8 @@ from activekd_lab.students.towers import (
     local_folder,
     model_fingerprint,
     split_name,
-)  # fmt: skip
+    transform_of,
+)
 from activekd_lab.teachers.zero_shot import ZeroShotHead
 
 _FILES = (CONFIG, "open_clip_model.safetensors")
@@ -86,7 +87,9 @@ class Teacher:
     def identity(self) -> str:
         """The fingerprint, and the arithmetic and preprocessing of one that was not loaded as a run loads it."""
         own = "" if self.precision == resolve_precision("auto", self.device) else self.precision
-        usual, sees = (re.sub(r" at 0x[0-9a-f]+", "", repr(look)) for look in (_looks(self.model), self.preprocess))
+        usual, sees = (
+            re.sub(r" at 0x[0-9a-f]+", "", repr(look)) for look in (transform_of(self.model), self.preprocess)
+        )
         own += "" if sees == usual else f" {sees}"
         return self.fingerprint + (f"-{hashlib.sha256(own.encode()).hexdigest()[:8]}" if own else "")
 
@@ -301,20 +304,12 @@ def _refuse_missing_files(name: str) -> None:
     raise ModelFilesError(f"The teacher {name!r} lacks {names} in {missing[0].parent}; {remedy}.")
 
 
-def _looks(model: Any) -> Any:
-    """Return the transform of images that a model's own settings ask for, None without such."""
-    from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: PLC0415  (slow import)
-
-    asked = getattr(getattr(model, "visual", None), "preprocess_cfg", None)
-    return None if asked is None else image_transform_v2(PreprocessCfg(**asked), is_train=False)
-
-
 def _load(name: str, device: torch.device, precision: str) -> Teacher:
     import open_clip  # noqa: PLC0415  (takes seconds; only teachers need it)
 
     try:
         model = build_model(name, device=device)
-        preprocess, tokenizer = _looks(model), open_clip.get_tokenizer(split_name(name)[0])
+        preprocess, tokenizer = transform_of(model), open_clip.get_tokenizer(split_name(name)[0])
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HF_HOME") or "~/.cache/huggingface"
         raise ModelFilesError(
