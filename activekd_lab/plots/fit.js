@@ -36,9 +36,15 @@ export default {
       model.set("dark", dark());
       model.save_changes();
     };
+    const wrong = ({ _fullLayout: drawn, clientWidth }) => drawn?.autosize
+      && (Math.abs(drawn.width - clientWidth) > 1 || drawn.width > el.clientWidth + 1);
+    const fit = (tries) => {  // a figure that Python draws meanwhile may miss it, so look again
+      window.dispatchEvent(new Event("resize"));
+      if (tries) setTimeout(() => { if (plots().some(wrong)) fit(tries - 1); }, 500);
+    };
     const sized = new ResizeObserver(([entry]) => {
       const now = Math.round(entry.contentRect.width);
-      if (now && now !== width) window.dispatchEvent(new Event("resize"));
+      if (now && now !== width) fit(6);
       width = now;
       name();
     });
