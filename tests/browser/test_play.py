@@ -21,8 +21,9 @@ def look(tab, ground, name):
     """Look at both widgets as they are: contrast, focus and names, texts; and keep a picture of each."""
     for number, widget in ((1, "pick-yourself"), (2, "failure-gallery")):
         cell = tab.cell(number)
-        assert problems(tab.page, ground) == []
+        tab.page.wait_for_timeout(1500)  # the theme, and figures that are drawn again for their width
         assert tab.text_problems() == []
+        assert problems(tab.page, ground) == []
         tab.screenshot(f"{widget}-{name}", of=cell)
 
 
